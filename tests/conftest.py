@@ -1,0 +1,34 @@
+"""Fixtures that every test may use: small real things, never stand-ins for the lake or for Dagster."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pulse_resources.lake import Lake
+
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+settings.register_profile("pulse", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("pulse")
+
+NOW = datetime(2024, 6, 28, 23, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty lake in a folder of its own; not synced to disk, which only durability tests need."""
+    return Lake(str(tmp_path / "lake"), durable=False)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An in-memory Dagster instance."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
