@@ -162,7 +162,9 @@ class TableContract:
         if column.name not in rows.column_names:
             if column.nullable:
                 return pa.chunked_array([pa.nulls(len(rows), column.type)])
-            raise ContractError(f"{self.name}: column {column.name!r} ({column.type}) is missing; came {rows.column_names}")
+            raise ContractError(
+                f"{self.name}: column {column.name!r} ({column.type}) is missing; came {rows.column_names}"
+            )
         array = rows[column.name]
         try:
             array = array if array.type == column.type else array.cast(column.type)

@@ -57,7 +57,9 @@ class DeltaIOManager(dg.IOManager):
         contract = self._contract(context.asset_key)
         rows = pa.Table.from_pandas(obj, preserve_index=False) if isinstance(obj, pd.DataFrame) else obj
         if not isinstance(rows, pa.Table | pa.RecordBatchReader):
-            raise ContractError(f"{contract.name}: expected an Arrow table, a record batch reader or a data frame, came {type(obj)}")
+            raise ContractError(
+                f"{contract.name}: expected an Arrow table, a record batch reader or a data frame, came {type(obj)}"
+            )
         commit = self.lake.overwrite(
             contract,
             rows,
@@ -96,7 +98,9 @@ class DeltaIOManager(dg.IOManager):
     def _contract(self, key: dg.AssetKey) -> TableContract:
         name = "/".join(key.path)
         if name not in self.contracts:
-            raise ContractError(f"no table contract for asset {name!r}; declare one and hand it to build_definitions(contracts=…)")
+            raise ContractError(
+                f"no table contract for asset {name!r}; declare one and hand it to build_definitions(contracts=…)"
+            )
         return self.contracts[name]
 
 
@@ -112,7 +116,7 @@ def _partitions(context: dg.OutputContext, contract: TableContract) -> Partition
 
 def _values(contract: TableContract, keys: Sequence[str], definition: dg.PartitionsDefinition[Any]) -> list[Value]:
     """Translate partition keys into values of the contract's partition column."""
-    assert contract.partition is not None  # noqa: S101 - callers have seen it
+    assert contract.partition is not None
     kind = contract.type_of(contract.partition)
     if isinstance(definition, dg.MultiPartitionsDefinition):
         raise PartitionError(f"{contract.name}: one partition dimension is supported, the asset has several")

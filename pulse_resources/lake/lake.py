@@ -71,7 +71,9 @@ class Lake:
                 f"{contract.name} does not exist under {self.root}; materialize it first (`pulse run` does)."
             ) from error
         except DeltaError as error:
-            raise TableMissingError(f"{contract.name} has no readable version {version} under {self.root}: {error}") from error
+            raise TableMissingError(
+                f"{contract.name} has no readable version {version} under {self.root}: {error}"
+            ) from error
 
     def create(self, contract: TableContract) -> DeltaTable:
         """Open a table, creating it empty if it is missing; safe against other creators."""
@@ -170,7 +172,9 @@ class Lake:
 
         return with_retries(contract.name, lambda: self.open(contract), attempt)
 
-    def append_missing(self, contract: TableContract, rows: pa.Table, *, app_id: str, evidence: Evidence | None = None) -> Commit:
+    def append_missing(
+        self, contract: TableContract, rows: pa.Table, *, app_id: str, evidence: Evidence | None = None
+    ) -> Commit:
         """Append the rows whose key the table does not hold yet."""
         key = list(contract.key)
 
@@ -302,7 +306,9 @@ def _known_by(contract: TableContract, as_of: date) -> pc.Expression:
     if contract.partition and pa.types.is_date(contract.type_of(contract.partition)):
         filters.append(pc.field(contract.partition) <= pa.scalar(as_of))
     if not filters:
-        raise PartitionError(f"{contract.name} has neither `known_at` nor a date partition: it cannot be read as of a day")
+        raise PartitionError(
+            f"{contract.name} has neither `known_at` nor a date partition: it cannot be read as of a day"
+        )
     return filters[0] if len(filters) == 1 else filters[0] & filters[1]
 
 

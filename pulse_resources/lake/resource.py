@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from pulse_resources.lake.lake import Lake
 
@@ -21,7 +22,7 @@ class DeltaLake(dg.ConfigurableResource[None]):
     """
 
     root: str
-    storage_options: dict[str, str] = {}
+    storage_options: dict[str, str] = Field(default_factory=dict)
     durable: bool = True
 
     def lake(self) -> Lake:
