@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pulse_assets.signals.calendars import partition_days, steps_between
 
-SPLIT_RATIOS = np.array([1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0])
+SPLIT_RATIOS = np.array([2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0])
 SPLIT_TOLERANCE = 0.02
 OUTPUT = ["as_of", "unique_id", "ds", "y", "known_at", "kind", "unit", "freq", "calendar", "source", "flags"]
 

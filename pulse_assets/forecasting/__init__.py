@@ -1,0 +1,1 @@
+"""Forecasts: packs silver into arrays, runs a bank of filters over every origin in one pass, writes quantiles."""
