@@ -6,21 +6,24 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pulse_assets.forecasting.kernel import MEMBERS, State, advance, new_state
 from pulse_assets.forecasting.pack import MICROSECONDS_A_DAY, Floats, Ints, Panel
 from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
 from pulse_assets.signals.calendars import add_steps
 
+if TYPE_CHECKING:
+    from pulse_assets.forecasting.kernel import State
+
 Block = TypeVar("Block")
 Result = TypeVar("Result")
-MapBlocks = Callable[[Callable[[Block], Result], Iterable[Block]], Iterator[Result]]
 
+MEMBERS = ("drift", "ewma", "naive", "seasonal_naive")
+"""In alphabetical order, which is the order of the rows and of the kernel."""
 LOG_KINDS = ("price", "volatility")
 SEASONS = {"h": 24, "D": 7, "B": 5, "W": 52, "MS": 12, "QS": 4, "YS": 1}
 HORIZONS = {"h": 24, "D": 7, "B": 5, "W": 4, "MS": 3, "QS": 2, "YS": 1}
@@ -31,12 +34,21 @@ SEGMENTS_A_BLOCK = 256
 ROWS_A_CHUNK = 200_000
 
 
+class MapBlocks(Protocol):
+    """Applies a function to blocks, wherever; results come in block order."""
+
+    def __call__(self, function: Callable[[Block], Result], blocks: Iterable[Block]) -> Iterator[Result]:
+        """Return the results lazily."""
+
+
 class Forecaster(Protocol):
     """Makes quantile forecasts of a panel from every origin asked for."""
 
-    version: str
+    @property
+    def version(self) -> str:
+        """Version of the engine; it changes whenever a result can change."""
 
-    def forecast(self, panel: Panel, origins: list[date], map_blocks: MapBlocks[object, object]) -> Iterator[pa.Table]:
+    def forecast(self, panel: Panel, origins: list[date], map_blocks: MapBlocks) -> Iterator[pa.Table]:
         """Yield tables in order of origin, with the columns of ``gold/forecasts`` up to the quantiles.
 
         A row at an origin depends on nothing known after it, bit for bit, nor on the other origins asked for. Series
@@ -62,7 +74,7 @@ class Work:
     counts: Ints
     asked: npt.NDArray[np.bool_]
     horizon: Ints
-    state: State
+    state: "State"
 
 
 @dataclass(frozen=True)
@@ -78,10 +90,10 @@ class BaselineBank:
     horizons: Mapping[str, int] = field(default_factory=lambda: dict(HORIZONS))
     version: str = "baseline-1"
 
-    def forecast(
-        self, panel: Panel, origins: list[date], map_blocks: MapBlocks[Work, tuple[State, Floats, Floats]] = inline
-    ) -> Iterator[pa.Table]:
+    def forecast(self, panel: Panel, origins: list[date], map_blocks: MapBlocks = inline) -> Iterator[pa.Table]:
         """Yield the forecasts of all members; see :class:`Forecaster`."""
+        from pulse_assets.forecasting.kernel import new_state
+
         horizon = np.array([self.horizons[freq] for freq in panel.freq], np.int64)
         ends = np.array([origin_end(origin) for origin in origins], np.int64)
         rows_a_day = max(1, int(horizon.sum()) * len(MEMBERS))
@@ -105,8 +117,10 @@ class BaselineBank:
             yield _table(panel, origins[low : low + chunk], counts, asked, horizon, blocks, arrays)
 
 
-def _walk(work: Work) -> tuple[State, Floats, Floats]:
+def _walk(work: Work) -> "tuple[State, Floats, Floats]":
     """Advance one block over a chunk of origins; rows come by segment, origin, member, horizon."""
+    from pulse_assets.forecasting.kernel import advance
+
     panel, members = work.panel, len(MEMBERS)
     is_log = np.isin(panel.kind.astype(str), LOG_KINDS)
     log_rows = np.repeat(is_log, np.diff(panel.offsets))

@@ -11,14 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pulse_assets.numerics.quantiles import sorted_quantile
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MEMBERS = ("drift", "ewma", "naive", "seasonal_naive")
-"""In alphabetical order, which is the order of the rows."""
-DRIFT, EWMA, NAIVE, SEASONAL = range(4)
+MEMBERS = 4
+DRIFT, EWMA, NAIVE, SEASONAL = range(MEMBERS)
 WINDOW = 250
 """Newest errors kept for each member and horizon: one year of weekdays."""
 ALPHAS: Floats = np.array([0.1, 0.2, 0.4, 0.7])
@@ -39,11 +36,10 @@ class State(NamedTuple):
 
 def new_state(segments: int, horizon: int) -> State:
     """Return the state before the first observation."""
-    members = len(MEMBERS)
-    errors = (segments, members, horizon)
+    errors = (segments, MEMBERS, horizon)
     return State(
         np.zeros(segments, np.int64),
-        np.zeros((segments, horizon, members, horizon)),
+        np.zeros((segments, horizon, MEMBERS, horizon)),
         np.zeros((*errors, WINDOW)),
         np.zeros((*errors, WINDOW)),
         np.zeros(errors, np.int64),
@@ -51,6 +47,58 @@ def new_state(segments: int, horizon: int) -> State:
         np.zeros((segments, len(ALPHAS))),
         np.zeros((segments, len(ALPHAS))),
     )
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sorted_quantile(values: Floats, count: int, level: float) -> float:
+    """Return the quantile of an ascending sample at position ``level·(n+1)``.
+
+    Parameters
+    ----------
+    values
+        Shape ``(>= count,)``, ascending, no NaN.
+    count
+        How many of them belong to the sample, at least 1.
+    level
+        Probability in (0, 1). Outside ``1/(n+1) … n/(n+1)`` the extreme value is returned: the sample is too short
+        to say more.
+
+    References
+    ----------
+    Hyndman and Fan (1996), Sample quantiles in statistical packages, definition 6.
+    """
+    position = level * (count + 1) - 1.0
+    if position <= 0.0:
+        return float(values[0])
+    below = int(position)
+    if below >= count - 1:
+        return float(values[count - 1])
+    low, high = values[below], values[below + 1]
+    return float(min(low + (position - below) * (high - low), high))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def prefix_counts(known: Ints, offsets: Ints, after: Ints, until: Ints, ends: Ints) -> Ints:
+    """Return how many observations each segment had before each end, 0 where it does not serve; shape ``(S, O)``."""
+    counts = np.zeros((len(offsets) - 1, len(ends)), np.int64)
+    for segment in range(len(offsets) - 1):
+        low, high = offsets[segment], offsets[segment + 1]
+        for origin in range(len(ends)):
+            if after[segment] < ends[origin] <= until[segment]:
+                counts[segment, origin] = np.searchsorted(known[low:high], ends[origin])
+    return counts
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def revising_rows(ds: Ints, bounds: Ints) -> npt.NDArray[np.bool_]:
+    """Return which rows do not extend their series: an earlier-known row has the same or a later event time."""
+    found = np.zeros(len(ds), np.bool_)
+    for series in range(len(bounds) - 1):
+        newest = ds[bounds[series]]
+        for row in range(bounds[series] + 1, bounds[series + 1]):
+            found[row] = ds[row] <= newest
+            newest = max(newest, ds[row])
+    return found
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

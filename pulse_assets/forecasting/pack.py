@@ -6,12 +6,12 @@ sees plain arrays, and an origin can never see a vintage that came after it.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -80,7 +80,9 @@ class Panel:
 
         Origins that the segment does not serve get 0.
         """
-        return np.asarray(_prefix_counts(self.known, self.offsets, self.after, self.until, ends))
+        from pulse_assets.forecasting.kernel import prefix_counts
+
+        return np.asarray(prefix_counts(self.known, self.offsets, self.after, self.until, ends))
 
     def newest(self, array: Ints, counts: Ints) -> Ints:
         """Return the entry of ``array`` at the newest known observation, shape ``(S, O)``; needs counts >= 1."""
@@ -102,6 +104,8 @@ def pack(series: pa.Table, first_end: int, last_end: int) -> Panel:
         Columns ``unique_id, ds, y, known_at, kind, freq, calendar``; any order, no nulls. Rows known at or after
         ``last_end`` are ignored.
     """
+    from pulse_assets.forecasting.kernel import revising_rows
+
     rows = series.filter(pc.less(series["known_at"].cast(pa.int64()), last_end))
     rows = rows.sort_by([("unique_id", "ascending"), ("known_at", "ascending"), ("ds", "ascending")]).combine_chunks()
     if not len(rows):
@@ -114,9 +118,9 @@ def pack(series: pa.Table, first_end: int, last_end: int) -> Panel:
     y = rows["y"].to_numpy()
     first = pa.array(starts)  # what a series is, is settled by its first row: later ones may not change the past
     traits = [rows[name].take(first).to_numpy() for name in ("kind", "freq", "calendar")]
-    revising = _revising(ds, bounds)
+    revising = revising_rows(ds, bounds)
     pieces = []
-    for number, (low, high) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for number, (low, high) in enumerate(pairwise(bounds)):
         part = slice(low, high)
         if revising[part].any():
             epochs = _epochs(ds[part], known[part], y[part], revising[part], first_end)
@@ -124,29 +128,6 @@ def pack(series: pa.Table, first_end: int, last_end: int) -> Panel:
         else:
             pieces.append((number, ds[part], known[part], y[part], -FOREVER, FOREVER))
     return _assemble(codes.dictionary.to_numpy(zero_copy_only=False), traits, pieces)
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _prefix_counts(known: Ints, offsets: Ints, after: Ints, until: Ints, ends: Ints) -> Ints:
-    counts = np.zeros((len(offsets) - 1, len(ends)), np.int64)
-    for segment in range(len(offsets) - 1):
-        low, high = offsets[segment], offsets[segment + 1]
-        for origin in range(len(ends)):
-            if after[segment] < ends[origin] <= until[segment]:
-                counts[segment, origin] = np.searchsorted(known[low:high], ends[origin])
-    return counts
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _revising(ds: Ints, bounds: Ints) -> npt.NDArray[np.bool_]:
-    """Return which rows do not extend their series: an earlier-known row has the same or a later event time."""
-    found = np.zeros(len(ds), np.bool_)
-    for series in range(len(bounds) - 1):
-        newest = ds[bounds[series]]
-        for row in range(bounds[series] + 1, bounds[series + 1]):
-            found[row] = ds[row] <= newest
-            newest = max(newest, ds[row])
-    return found
 
 
 def _epochs(

@@ -1,5 +1,7 @@
 """Contract of the forecast table."""
 
+from itertools import pairwise
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,7 +16,7 @@ def _quantiles_finite(rows: pa.Table) -> pa.ChunkedArray:
 
 def _do_not_cross(rows: pa.Table) -> pa.ChunkedArray:
     holds = pa.chunked_array([pa.array([True] * len(rows))]) if len(rows) else rows["mean"].cast(pa.bool_())
-    for low, high in zip(QUANTILE_COLUMNS, QUANTILE_COLUMNS[1:], strict=False):
+    for low, high in pairwise(QUANTILE_COLUMNS):
         holds = pc.and_(holds, pc.less_equal(rows[low], rows[high]))
     return holds
 

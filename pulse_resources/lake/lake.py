@@ -264,13 +264,16 @@ class Snapshot:
     lake: Lake
     versions: dict[str, int] = field(default_factory=dict)
 
+    def pin(self, *contracts: TableContract) -> None:
+        """Fix the versions of tables now, before a stream reads them."""
+        for contract in contracts:
+            if contract.name not in self.versions and self.lake.exists(contract):
+                self.versions[contract.name] = self.lake.open(contract).version()
+
     def read(self, contract: TableContract, **wish: Any) -> pa.Table:  # noqa: ANN401 - same keywords as Lake.read
         """Read like :meth:`Lake.read`, at the version that this snapshot saw first."""
-        if contract.name not in self.versions:
-            if not self.lake.exists(contract):
-                return self.lake.read(contract, **wish)
-            self.versions[contract.name] = self.lake.open(contract).version()
-        return self.lake.read(contract, version=self.versions[contract.name], **wish)
+        self.pin(contract)
+        return self.lake.read(contract, version=self.versions.get(contract.name), **wish)
 
 
 def _read(

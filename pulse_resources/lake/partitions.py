@@ -95,6 +95,11 @@ def weekdays(first: date, last: date) -> list[date]:
     return [day for day in days if day.weekday() < SATURDAY]
 
 
+def blocks_of(days: Sequence[date], size: int) -> list[list[date]]:
+    """Cut days into consecutive blocks of at most ``size``."""
+    return [list(days[low : low + size]) for low in range(0, len(days), size)]
+
+
 def folder_of(value: Value, physical: Physical) -> int:
     """Return the folder of a date or timestamp: 2024, or 202403."""
     if not isinstance(value, date):

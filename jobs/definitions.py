@@ -1,0 +1,67 @@
+"""The code location: ``build_definitions`` assembles a whole world, ``defs`` the one that the environment describes."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from jobs.jobs import JOBS, SCHEDULES, SENSORS
+from jobs.settings import Settings
+from pulse_assets.catalogue import TABLES
+from pulse_assets.forecasting import assets as forecasting
+from pulse_assets.forecasting import checks as forecasting_checks
+from pulse_assets.operations import assets as operations
+from pulse_assets.signals import assets as signals
+from pulse_assets.signals import checks as signals_checks
+from pulse_assets.trust import assets as trust
+from pulse_assets.trust import checks as trust_checks
+from pulse_resources.compute import Compute
+from pulse_resources.lake import TableContract
+from pulse_resources.lake.io_manager import delta_io_manager
+from pulse_resources.lake.resource import DeltaLake
+from pulse_resources.market import Market
+
+DOMAINS = (signals, forecasting, trust, operations)
+CHECKS = (signals_checks, forecasting_checks, trust_checks)
+
+
+def build_definitions(
+    *,
+    lake: DeltaLake | None = None,
+    compute: Compute | None = None,
+    market: Market | None = None,
+    contracts: Sequence[TableContract] = TABLES,
+    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec] = (),
+    checks: Sequence[dg.AssetChecksDefinition] = (),
+) -> dg.Definitions:
+    """Assemble assets, checks, jobs, schedules, sensors and resources.
+
+    Parameters
+    ----------
+    lake, compute, market
+        Resources that replace the ones of the environment.
+    contracts
+        Tables that the IO manager knows.
+    assets, checks
+        Further definitions, for example those of a third party.
+    """
+    settings = Settings.from_environment()
+    return dg.Definitions(
+        assets=[*dg.load_assets_from_modules(DOMAINS), *assets],
+        asset_checks=[*dg.load_asset_checks_from_modules(CHECKS), *checks],
+        jobs=list(JOBS),
+        schedules=list(SCHEDULES),
+        sensors=list(SENSORS),
+        executor=dg.in_process_executor,
+        resources={
+            "lake": lake or settings.lake(),
+            "lake_io": delta_io_manager(contracts),
+            "compute": compute or settings.compute(),
+            "market": market or settings.market(),
+        },
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the definitions that the environment describes."""
+    return build_definitions()

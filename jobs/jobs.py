@@ -1,0 +1,75 @@
+"""Jobs, schedules and sensors: what is launched together, when, and what happens when a run fails.
+
+One trigger an asset: the schedule starts ingestion and silver, automation conditions start everything behind them.
+``forecast_daily`` is for launching by hand, from the command line or from outside.
+"""
+
+import os
+
+import dagster as dg
+import requests
+
+from pulse_assets.declare import AS_OF
+
+GOLD_GROUPS = ("forecasting", "trust")
+
+market_daily = dg.define_asset_job(
+    "market_daily",
+    selection=dg.AssetSelection.groups("signals"),
+    description="Look at every source, then bring what is new into silver",
+)
+forecast_daily = dg.define_asset_job(
+    "forecast_daily",
+    selection=dg.AssetSelection.groups(*GOLD_GROUPS) | dg.AssetSelection.assets(["ops", "lineage"]),
+    description="Forecast, score, license, and record the lineage",
+)
+maintain_weekly = dg.define_asset_job(
+    "maintain_weekly",
+    selection=dg.AssetSelection.assets(["ops", "table_health"], ["ops", "lineage"]),
+    description="Compact and vacuum all tables",
+)
+
+
+@dg.schedule(job=market_daily, cron_schedule="30 22 * * 1-5", execution_timezone="UTC")
+def market_weekdays(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Ingest each weekday half an hour after daily bars count as known."""
+    key = context.scheduled_execution_time.strftime(AS_OF.fmt)
+    return dg.RunRequest(run_key=f"market {key}", partition_key=key)
+
+
+maintain_sundays = dg.ScheduleDefinition(
+    name="maintain_sundays", job=maintain_weekly, cron_schedule="0 3 * * 0", execution_timezone="UTC"
+)
+
+automation = dg.AutomationConditionSensorDefinition(
+    "automation",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    description="Launches whatever stands behind silver once its inputs are new and their blocking checks passed",
+)
+
+
+@dg.run_failure_sensor(
+    name="run_failed",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    monitor_all_code_locations=True,
+    description="Says which run failed and why, in the log and at PULSE_ALERT_URL if that is set",
+)
+def run_failed(context: dg.RunFailureSensorContext) -> None:
+    """Log a failed run, and post it as JSON where the operator asked for it."""
+    alert = {
+        "run_id": context.dagster_run.run_id,
+        "job": context.dagster_run.job_name,
+        "partition": context.dagster_run.tags.get("dagster/partition", ""),
+        "error": (context.failure_event.message or "")[:2_000],
+    }
+    context.log.error("run %(run_id)s of %(job)s failed: %(error)s", alert)
+    url = os.environ.get("PULSE_ALERT_URL")
+    if url:
+        requests.post(url, json=alert, timeout=10).raise_for_status()
+
+
+JOBS = (market_daily, forecast_daily, maintain_weekly)
+SCHEDULES = (market_weekdays, maintain_sundays)
+SENSORS = (automation, run_failed)

@@ -1,0 +1,103 @@
+"""What every asset of Pulse declares alike: partitions, backfill policy, group, owner, column notes.
+
+Definitions only: no reading, no computing.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+
+from pulse_resources.lake import TableContract
+
+START = date.fromisoformat(os.environ.get("PULSE_START", "1990-01-01"))
+"""First ``as_of`` partition; whatever was known before it belongs to it."""
+
+AS_OF = dg.TimeWindowPartitionsDefinition(
+    start=datetime(START.year, START.month, START.day),  # noqa: DTZ001 - Dagster wants naive starts; they mean UTC
+    cron_schedule="0 0 * * 1-5",
+    fmt="%Y-%m-%d",
+    end_offset=1,
+)
+"""Weekdays up to and including today, in UTC."""
+
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+WHEN_READY = (dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()).with_label(
+    "upstream is new and its blocking checks passed"
+)
+"""The one trigger of everything behind silver."""
+
+AssetDecorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
+
+
+def table_asset(
+    contract: TableContract,
+    *,
+    group: str,
+    deps: Sequence[TableContract],
+    code_version: str,
+    automation: dg.AutomationCondition[Any] | None = None,
+    retry: dg.RetryPolicy | None = None,
+) -> AssetDecorator:
+    """Return the decorator of a weekday-partitioned asset that returns the rows of a table.
+
+    The IO manager replaces the run's partitions; a range is one run, so loop over ``context.partition_keys``.
+    """
+    return dg.asset(
+        key=contract.path,
+        deps=[table.path for table in deps],
+        partitions_def=AS_OF,
+        backfill_policy=SINGLE_RUN,
+        group_name=group,
+        owners=[f"team:{group}"],
+        kinds={"python", "deltalake"},
+        description=contract.description,
+        code_version=code_version,
+        io_manager_key="lake_io",
+        metadata=table_metadata(contract),
+        automation_condition=automation,
+        retry_policy=retry,
+    )
+
+
+def table_spec(
+    contract: TableContract, *, group: str, deps: Sequence[TableContract], code_version: str
+) -> dg.AssetSpec:
+    """Return the spec of an asset that only grows and writes for itself."""
+    return dg.AssetSpec(
+        key=contract.path,
+        deps=[table.path for table in deps],
+        group_name=group,
+        owners=[f"team:{group}"],
+        kinds={"python", "deltalake"},
+        description=contract.description,
+        code_version=code_version,
+        metadata=table_metadata(contract),
+    )
+
+
+def table_metadata(contract: TableContract) -> dict[str, Any]:
+    """Return a table's columns, units and key as the user interface shows them."""
+    columns = [
+        dg.TableColumn(
+            column.name,
+            str(column.type),
+            description=column.description + (f" [{column.unit}]" if column.unit else ""),
+            constraints=dg.TableColumnConstraints(nullable=column.nullable),
+        )
+        for column in contract.columns
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/table_name": contract.name,
+        "key": ", ".join(contract.key),
+        "contract": contract.fingerprint,
+    }
+
+
+def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
+    """Return the weekdays that a run covers, oldest first."""
+    return sorted(date.fromisoformat(key) for key in context.partition_keys)

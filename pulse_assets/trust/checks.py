@@ -1,0 +1,71 @@
+"""Asset checks of scores and licences; the licence gate blocks everything behind it."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pulse_assets.contract_checks import contract_check
+from pulse_assets.declare import days_of
+from pulse_assets.forecasting.tables import FORECASTS
+from pulse_assets.trust.tables import LICENCES, SCORES
+from pulse_resources.lake import Lake
+from pulse_resources.lake.resource import DeltaLake
+
+COVERAGE_DAYS = timedelta(days=126)
+COVERAGE_BAND = 0.05
+
+scores_match_contract = contract_check(SCORES)
+licences_match_contract = contract_check(LICENCES)
+
+
+@dg.asset_check(
+    asset=dg.AssetKey(LICENCES.path),
+    additional_deps=[dg.AssetKey(FORECASTS.path)],
+    blocking=True,
+    description="Every forecast of the newest day has a decision with reasons, and at least one series may be served",
+)
+def licence_gate(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[DeltaLake]) -> dg.AssetCheckResult:
+    """Stop everything behind the licences unless they are complete, reasoned, and let something through."""
+    counts = gate_counts(lake.lake(), days_of(context)[-1])
+    passed = not (counts["unlicensed"] or counts["without_reason"] or counts["served_twice"]) and counts["served"] > 0
+    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata=dict(counts))
+
+
+def gate_counts(store: Lake, day: date) -> dict[str, int]:
+    """Return what the gate looks at: forecasts without decision, decisions without reason, rows served."""
+    today = pc.field("as_of") == day
+    decisions = store.read(LICENCES, where=today)
+    made = store.read(FORECASTS, columns=["unique_id", "model"], where=today & (pc.field("h") == 1))
+    missing = made.join(decisions.select(["unique_id", "model"]), keys=["unique_id", "model"], join_type="left anti")
+    unreasoned = decisions.filter(
+        pc.and_(pc.not_equal(decisions["state"], "licensed"), pc.equal(decisions["reasons"], ""))
+    )
+    served = decisions.filter(decisions["serve"])
+    states: pa.Table = decisions.group_by("state").aggregate([([], "count_all")])
+    by_state = dict(zip(states["state"].to_pylist(), states["count_all"].to_pylist(), strict=True))
+    return {
+        "unlicensed": len(missing),
+        "without_reason": len(unreasoned),
+        "served_twice": len(served) - len(pc.unique(served["unique_id"])),
+        "served": len(served),
+        **{state: by_state.get(state, 0) for state in ("licensed", "fallback", "held", "rejected")},
+    }
+
+
+@dg.asset_check(asset=dg.AssetKey(SCORES.path), description="Over the last months, 80 % intervals caught about 80 %")
+def coverage_in_band(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[DeltaLake]) -> dg.AssetCheckResult:
+    """Warn when the share of truths within the 80 % interval of any model is more than five points off."""
+    day = days_of(context)[-1]
+    recent = (pc.field("as_of") > day - COVERAGE_DAYS) & (pc.field("as_of") <= day)
+    rows = lake.lake().read(SCORES, columns=["model", "covered_80"], where=recent)
+    rows = rows.set_column(1, "covered_80", rows["covered_80"].cast(pa.float64()))
+    means = rows.group_by("model").aggregate([("covered_80", "mean"), ([], "count_all")]).sort_by("model").to_pylist()
+    off = [mean["model"] for mean in means if abs(mean["covered_80_mean"] - 0.8) > COVERAGE_BAND]
+    table = "\n".join(f"| {m['model']} | {m['covered_80_mean']:.3f} | {m['count_all']} |" for m in means)
+    return dg.AssetCheckResult(
+        passed=bool(means) and not off,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"coverage": dg.MetadataValue.md(f"| model | coverage | scores |\n|---|---|---|\n{table}")},
+    )
