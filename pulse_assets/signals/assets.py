@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 
 from pulse_assets.declare import START, days_of, table_asset, table_spec
 from pulse_assets.signals.ingest import describe, ingest
-from pulse_assets.signals.silver import to_series
+from pulse_assets.signals.silver import first_missing, to_series
 from pulse_assets.signals.tables import INGESTS, MACRO_VINTAGES, MARKET_BARS, QUARANTINE, SERIES
 from pulse_resources.evidence import evidence_of
-from pulse_resources.lake.io_manager import INPUTS
+from pulse_resources.lake.io_manager import ALSO_FROM, INPUTS
 from pulse_resources.lake.lake import end_of
 from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.market import Market
@@ -46,18 +46,25 @@ def bronze(
 
 @table_asset(SERIES, group="signals", deps=[MARKET_BARS, MACRO_VINTAGES], code_version="1")
 def series(context: dg.AssetExecutionContext, lake: dg.ResourceParam[DeltaLake]) -> dg.Output[pa.Table]:
-    """Bring everything known into one table of series, each row in the partition on which it was first known."""
+    """Bring everything known into one table of series, each row in the partition on which it was first known.
+
+    A run for some days also brings in what became known before them and is not in silver yet, so that a forecast
+    never silently lacks history because an earlier partition was skipped.
+    """
     days = days_of(context)
     snapshot = lake.lake().snapshot()
     bars, vintages = (snapshot.read(table, as_of=days[-1]) for table in (MARKET_BARS, MACRO_VINTAGES))
-    rows = to_series(bars, vintages, days[0], days[-1], START)
-    flagged = pc.sum(pc.not_equal(rows["flags"], "")).as_py() or 0
+    rows = to_series(bars, vintages, START, days[-1], START)
+    before = rows.filter(pc.field("as_of") < days[0])
+    earlier = first_missing(before, lake.lake().read(SERIES, columns=["unique_id", "ds", "known_at"]))
+    rows = rows.filter(pc.field("as_of") >= (earlier or days[0]))
     return dg.Output(
         rows,
         metadata={
             INPUTS: snapshot.versions,
+            ALSO_FROM: earlier.isoformat() if earlier else "",
             "known_until": end_of(days[-1]).isoformat(),
             "series": len(rows["unique_id"].unique()),
-            "rows_flagged": flagged,
+            "rows_flagged": pc.sum(pc.not_equal(rows["flags"], "")).as_py() or 0,
         },
     )

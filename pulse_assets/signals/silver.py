@@ -5,6 +5,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pulse_assets.signals.calendars import partition_days, steps_between
 
@@ -47,6 +48,21 @@ def to_series(bars: pa.Table, vintages: pa.Table, first: date, last: date, start
     frame["as_of"] = days.astype("datetime64[D]").astype(object)
     chosen = (days >= np.datetime64(first)) & (days <= np.datetime64(last))
     return pa.Table.from_pandas(frame.loc[chosen, OUTPUT], preserve_index=False)
+
+
+def first_missing(rows: pa.Table, held: pa.Table) -> date | None:
+    """Return the first partition of silver rows that the table does not hold yet; None if it holds all.
+
+    Parameters
+    ----------
+    rows
+        Rows as :func:`to_series` makes them.
+    held
+        ``unique_id, ds, known_at`` of the table.
+    """
+    keys = ["unique_id", "ds", "known_at"]
+    missing = rows.select([*keys, "as_of"]).join(held, keys=keys, join_type="left anti")
+    return pc.min(missing["as_of"]).as_py()  # type: ignore[no-any-return]
 
 
 def _flags(frame: pd.DataFrame) -> pd.Series:

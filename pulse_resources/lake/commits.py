@@ -66,6 +66,16 @@ class Commit:
     commits: int
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a write of several commits is: partitions done, of how many, rows so far, version reached."""
+
+    partitions: int
+    of: int
+    rows: int
+    version: int
+
+
 def with_retries(name: str, open_table: Callable[[], DeltaTable], attempt: Callable[[DeltaTable], T]) -> T:
     """Run one write attempt, again on a fresh snapshot whenever a concurrent writer won.
 

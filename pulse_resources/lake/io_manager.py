@@ -4,7 +4,7 @@ The only module that translates between Dagster's words and the lake's; it compu
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from pulse_resources.errors import ContractError, PartitionError
-from pulse_resources.lake.commits import Evidence
+from pulse_resources.lake.commits import Evidence, Progress
 from pulse_resources.lake.contract import TableContract
 from pulse_resources.lake.lake import Lake
-from pulse_resources.lake.partitions import Partitions, Value
+from pulse_resources.lake.partitions import Partitions, Value, weekdays
 from pulse_resources.lake.resource import DeltaLake
 
 INPUTS = "inputs"
@@ -25,6 +25,8 @@ CONFIG = "config"
 """Output metadata: fingerprint of the run configuration."""
 SEED = "seed"
 """Output metadata: seed of the random numbers, if any were used."""
+ALSO_FROM = "also_from"
+"""Output metadata: ISO date before the run's range from which on the write replaces all weekdays, too."""
 EVOLVE = "pulse/evolve_schema"
 """Asset definition metadata: true lets one write add nullable columns."""
 
@@ -41,6 +43,11 @@ def delta_io_manager(contracts: Iterable[TableContract]) -> dg.IOManagerDefiniti
         return DeltaIOManager(resource.lake(), by_name)
 
     return manager
+
+
+def progress_line(table: str, done: Progress) -> str:
+    """Return one line about a write in progress, for people and for the command line's progress bar."""
+    return f"{table}: {done.partitions} of {done.of} partitions, {done.rows:,} rows, version {done.version}"
 
 
 class DeltaIOManager(dg.IOManager):
@@ -66,6 +73,7 @@ class DeltaIOManager(dg.IOManager):
             _partitions(context, contract),
             evidence=_evidence(context),
             evolve_schema=bool(context.definition_metadata.get(EVOLVE, False)),
+            on_commit=lambda done: context.log.info(progress_line(contract.name, done)),
         )
         context.add_output_metadata(
             {
@@ -111,6 +119,9 @@ def _partitions(context: dg.OutputContext, contract: TableContract) -> Partition
             "only grow are written with Lake.append and reported with MaterializeResult."
         )
     values = _values(contract, context.asset_partition_keys, context.asset_partitions_def)
+    earlier = _value(context.output_metadata.get(ALSO_FROM))
+    if earlier:
+        values = [*weekdays(date.fromisoformat(earlier), max(day for day in values if isinstance(day, date))), *values]
     return Partitions.of(contract.partition, values)
 
 

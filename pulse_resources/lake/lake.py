@@ -13,7 +13,7 @@ from deltalake import DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError, SchemaMismatchError, TableNotFoundError
 
 from pulse_resources.errors import ContractError, PartitionError, TableMissingError
-from pulse_resources.lake.commits import Commit, Evidence, sync_to_disk, with_retries
+from pulse_resources.lake.commits import Commit, Evidence, Progress, sync_to_disk, with_retries
 from pulse_resources.lake.contract import TableContract
 from pulse_resources.lake.faults import crash_point
 from pulse_resources.lake.order import in_order
@@ -100,6 +100,7 @@ class Lake:
         *,
         evidence: Evidence | None = None,
         evolve_schema: bool = False,
+        on_commit: Callable[[Progress], None] = lambda _: None,
     ) -> Commit:
         """Replace exactly the given partitions by the given rows.
 
@@ -120,11 +121,12 @@ class Lake:
             raise PartitionError(f"{contract.name} is partitioned by {contract.partition!r}, not {partitions.column!r}")
         evidence = evidence or Evidence()
         self.create(contract)
-        written = commits = version = 0
+        written = commits = version = done = 0
         for block, piece in _blocks(contract, rows, partitions):
             table = add_folder(contract, _checked(contract, block, piece, extra=evolve_schema))
             version = self._commit(contract, table, piece.predicate(contract.physical), evidence, evolve_schema)
-            written, commits = written + len(block), commits + 1
+            written, commits, done = written + len(block), commits + 1, done + len(piece.values)
+            on_commit(Progress(done, len(partitions.values), written, version))
             crash_point("after_commit")
         return Commit(contract.name, version, written, commits)
 
