@@ -23,6 +23,12 @@ forecast_daily = dg.define_asset_job(
     selection=dg.AssetSelection.groups(*GOLD_GROUPS) | dg.AssetSelection.assets(["ops", "lineage"]),
     description="Forecast, score, license, and record the lineage",
 )
+run_range = dg.define_asset_job(
+    "run_range",
+    selection=dg.AssetSelection.assets(["silver", "series"], ["ops", "lineage"])
+    | dg.AssetSelection.groups(*GOLD_GROUPS),
+    description="Silver, forecasts, scores, licences and lineage over a range of days: a walk-forward evaluation",
+)
 maintain_weekly = dg.define_asset_job(
     "maintain_weekly",
     selection=dg.AssetSelection.assets(["ops", "table_health"], ["ops", "lineage"]),
@@ -70,6 +76,6 @@ def run_failed(context: dg.RunFailureSensorContext) -> None:
         requests.post(url, json=alert, timeout=10).raise_for_status()
 
 
-JOBS = (market_daily, forecast_daily, maintain_weekly)
+JOBS = (market_daily, forecast_daily, run_range, maintain_weekly)
 SCHEDULES = (market_weekdays, maintain_sundays)
 SENSORS = (automation, run_failed)

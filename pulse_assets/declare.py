@@ -4,6 +4,7 @@ Definitions only: no reading, no computing.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -22,8 +23,6 @@ AS_OF = dg.TimeWindowPartitionsDefinition(
     end_offset=1,
 )
 """Weekdays up to and including today, in UTC."""
-
-SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 WHEN_READY = (dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()).with_label(
     "upstream is new and its blocking checks passed"
@@ -46,21 +45,24 @@ def table_asset(
 
     The IO manager replaces the run's partitions; a range is one run, so loop over ``context.partition_keys``.
     """
-    return dg.asset(
-        key=contract.path,
-        deps=[table.path for table in deps],
-        partitions_def=AS_OF,
-        backfill_policy=SINGLE_RUN,
-        group_name=group,
-        owners=[f"team:{group}"],
-        kinds={"python", "deltalake"},
-        description=contract.description,
-        code_version=code_version,
-        io_manager_key="lake_io",
-        metadata=table_metadata(contract),
-        automation_condition=automation,
-        retry_policy=retry,
-    )
+    with warnings.catch_warnings():
+        # accepted with open eyes: single-run backfills are the point of Pulse, and the parameter is still called beta
+        warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
+        return dg.asset(
+            key=contract.path,
+            deps=[table.path for table in deps],
+            partitions_def=AS_OF,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            group_name=group,
+            owners=[f"team:{group}"],
+            kinds={"python", "deltalake"},
+            description=contract.description,
+            code_version=code_version,
+            io_manager_key="lake_io",
+            metadata=table_metadata(contract),
+            automation_condition=automation,
+            retry_policy=retry,
+        )
 
 
 def table_spec(
