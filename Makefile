@@ -1,9 +1,66 @@
 .DEFAULT_GOAL := help
+PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-export PYTHONWARNINGS ?= default
+TESTS ?= tests
+PANEL ?= ../shared/data/sp500_ohlcv_2013_2018.parquet
 
-.PHONY: help run ui test check bench drill lock format clean
+.PHONY: help run ui test check format drill bench docs lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
+
+run: $(STAMP)  ## set up, then ingest, forecast, score and license the newest day
+	@$(BIN)/pulse run
+
+ui: $(STAMP)  ## open the user interface with persistent history
+	@$(BIN)/pulse ui
+
+test: $(STAMP)  ## run the tests
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "not drill" $(TESTS)
+
+check: $(STAMP)  ## format, lint, types, import contracts, documentation, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m docs.generate --check
+	@$(MAKE) --no-print-directory test
+
+format: $(STAMP)  ## put the code into shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+drill: $(STAMP)  ## kill writers at every named point, and more
+	@$(BIN)/pytest -m drill $(TESTS)
+
+bench: $(STAMP)  ## print the figures of the README and the notes (several minutes)
+	@$(BIN)/python -m benchmarks.location
+	@$(BIN)/python -m benchmarks.lake
+	@$(BIN)/python -m benchmarks.first_run
+	@$(BIN)/python -m benchmarks.panel_backfill $(PANEL)
+
+docs: $(STAMP)  ## write the pages that come from the code
+	@$(BIN)/python -m docs.generate
+
+lock:  ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --upgrade -o requirements.lock
+
+clean:  ## remove the environment; the lake and the run history stay
+	rm -rf .venv
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v < (3, 14))' \
+	  || { echo "Pulse needs Python 3.11 to 3.13; say which with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "installing into .venv (once, about 1.6 GB) ..."
+	@if command -v uv > /dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .venv && \
+	  uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock && \
+	  uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e . ; \
+	else \
+	  $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $(STAMP)

@@ -1,6 +1,7 @@
 """Blocking checks made from table contracts: stored schema, rules and keys, for every partitioned table alike."""
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse_assets.declare import days_of
@@ -25,7 +26,7 @@ def contract_check(contract: TableContract) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[DeltaLake]) -> dg.AssetCheckResult:
         store = lake.lake()
-        stored = store.open(contract).to_pyarrow_dataset().schema
+        stored = pa.schema(store.open(contract).schema().to_arrow())
         wrong = {
             field.name: str(stored.field(field.name).type) if field.name in stored.names else "missing"
             for field in contract.schema

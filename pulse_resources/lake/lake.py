@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.fs as fs
 from deltalake import DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError, SchemaMismatchError, TableNotFoundError
 
@@ -289,13 +291,23 @@ def _read(
     if as_of is not None:
         known = _known_by(contract, as_of)
         where = known if where is None else where & known
-    dataset: ds.Dataset = table.to_pyarrow_dataset()
+    dataset: ds.Dataset = table.to_pyarrow_dataset(filesystem=_native(table.table_uri))
     wanted = columns or [name for name in dataset.schema.names if name != contract.physical]
     rows = dataset.to_table(columns=[name for name in wanted if name in dataset.schema.names], filter=where)
     for name in wanted:
         if name not in rows.column_names:  # an older version, from before the column was added
             rows = rows.append_column(name, pa.nulls(len(rows), contract.type_of(name)))
     return rows.cast(pa.schema([_plain(contract, rows.schema.field(name)) for name in wanted]))
+
+
+def _native(uri: str) -> fs.FileSystem | None:
+    """Return Arrow's own file system for a local table, None for an object store.
+
+    delta-rs hands Arrow a file system written in Python. Its files may be closed on a thread of Arrow's while the
+    interpreter ends, which then aborts the process (seen in one of seven runs on a busy machine, November 2026).
+    """
+    path = uri.removeprefix("file://")
+    return None if "://" in path else fs.SubTreeFileSystem(unquote(path), fs.LocalFileSystem())
 
 
 def _plain(contract: TableContract, came: pa.Field) -> pa.Field:
