@@ -32,19 +32,19 @@ BARS = TableContract(
     partition="as_of",
     physical="year",
 )
-SYMBOLS = 10_000
+SYMBOLS = 500_000
+"""Rows a day: ten million rows are twenty days."""
 FIRST = date(2023, 1, 1)
 
 
-def bars(rows: int) -> pa.Table:
+def bars(days: int, symbols: int) -> pa.Table:
     """Return rows of the benchmark table, in order of its key."""
-    days = rows // SYMBOLS
     rng = np.random.default_rng(1)
-    stamps = np.repeat(np.arange(days, dtype="int32") + (FIRST - date(1970, 1, 1)).days, SYMBOLS)
+    stamps = np.repeat(np.arange(days, dtype="int32") + (FIRST - date(1970, 1, 1)).days, symbols)
     names = pa.DictionaryArray.from_arrays(
-        pa.array(np.tile(np.arange(SYMBOLS, dtype="int32"), days)), pa.array([f"S{n:05d}" for n in range(SYMBOLS)])
+        pa.array(np.tile(np.arange(symbols, dtype="int32"), days)), pa.array([f"S{n:06d}" for n in range(symbols)])
     )
-    numbers = {name: pa.array(rng.normal(100, 1, days * SYMBOLS).round(2)) for name in BARS.schema.names[2:]}
+    numbers = {name: pa.array(rng.normal(100, 1, days * symbols).round(2)) for name in BARS.schema.names[2:]}
     return pa.table(
         {"as_of": pa.array(stamps, pa.int32()).cast(pa.date32()), "symbol": names.cast(pa.string()), **numbers}
     )
@@ -70,6 +70,15 @@ def write_through_dagster(table: pa.Table, root: Path, days: int) -> None:
     )
 
 
+def _seconds_a_partition(count: int = 1_000) -> float:
+    """Return what each further partition of a range run costs, whatever it holds."""
+    with tempfile.TemporaryDirectory() as folder, measured() as few:
+        write_through_dagster(bars(10, 1), Path(folder), 10)
+    with tempfile.TemporaryDirectory() as folder, measured() as many:
+        write_through_dagster(bars(count, 1), Path(folder), count)
+    return (many.wall_s - few.wall_s) / (count - 10)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -77,8 +86,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    table = bars(options.rows)
     days = options.rows // SYMBOLS
+    table = bars(days, SYMBOLS)
     costs: dict[str, list[float]] = {"parquet": [], "lake": [], "parquet_read": [], "lake_read": []}
     cpu: dict[str, list[float]] = {"parquet": [], "lake": []}
     for _ in range(options.rounds):
@@ -107,6 +116,9 @@ def main() -> None:
     )
     report.add("read_vs_parquet", median["lake_read"] / median["parquet_read"], "ratio", "pyarrow.parquet.read_table")
     report.add("write_s", median["lake"], "s", note=f"plain {median['parquet']:.2f} s")
+    report.add(
+        "partition_ms", 1000 * _seconds_a_partition(), "ms", note="Dagster's events for each partition of a range run"
+    )
     report.print()
 
 

@@ -61,7 +61,9 @@ def read_sources(path: Path | None) -> list[dict[str, Any]]:
         raise ConfigError(f"{path} is no YAML: {error}") from error
     entries = content.get("sources") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) and "use" in entry for entry in entries):
-        raise ConfigError(f"{path}: expected `sources:` with a list of entries that each have `use:`, came {content!r:.200}")
+        raise ConfigError(
+            f"{path}: expected `sources:` with a list of entries that each have `use:`, came {str(content)[:200]}"
+        )
     return [_resolved(entry, path.parent) for entry in entries]
 
 

@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
@@ -30,8 +31,10 @@ HORIZONS = {"h": 24, "D": 7, "B": 5, "W": 4, "MS": 3, "QS": 2, "YS": 1}
 """Steps ahead by frequency: a week of weekdays, a quarter of months."""
 MIN_ERRORS = 20
 """Past errors that every horizon needs before a quantile is stated."""
+LARGEST = 1e150
+"""A larger value, or a price that has no logarithm, ends a series' forecasts: sums of such would overflow."""
 SEGMENTS_A_BLOCK = 256
-ROWS_A_CHUNK = 200_000
+ROWS_A_CHUNK = 100_000
 
 
 class MapBlocks(Protocol):
@@ -52,7 +55,12 @@ class Forecaster(Protocol):
         """Yield tables in order of origin, with the columns of ``gold/forecasts`` up to the quantiles.
 
         A row at an origin depends on nothing known after it, bit for bit, nor on the other origins asked for. Series
-        that are too short or stale at an origin have no rows there.
+        that are too short or stale at an origin, or too wild for finite quantiles, have no rows there.
+
+        Raises
+        ------
+        ValueError
+            The origins do not rise.
         """
 
 
@@ -94,6 +102,10 @@ class BaselineBank:
         """Yield the forecasts of all members; see :class:`Forecaster`."""
         from pulse_assets.forecasting.kernel import new_state
 
+        if any(earlier >= later for earlier, later in pairwise(origins)):
+            raise ValueError(f"origins must rise, because a walk only moves forward; came {[str(o) for o in origins]}")
+        scaled = replace(panel, values=_scaled(panel))
+        sound = _sound_counts(scaled)
         horizon = np.array([self.horizons[freq] for freq in panel.freq], np.int64)
         ends = np.array([origin_end(origin) for origin in origins], np.int64)
         rows_a_day = max(1, int(horizon.sum()) * len(MEMBERS))
@@ -101,12 +113,13 @@ class BaselineBank:
         blocks = [
             np.arange(low, min(low + SEGMENTS_A_BLOCK, len(panel))) for low in range(0, len(panel), SEGMENTS_A_BLOCK)
         ]
-        parts = [panel.select(block) for block in blocks]
+        parts = [scaled.select(block) for block in blocks]
         states = [new_state(len(part), max(self.horizons.values())) for part in parts]
         for low in range(0, len(origins), chunk):
             some = ends[low : low + chunk]
             counts = panel.known_counts(some)
             asked = panel.is_fresh(counts, some) & (counts >= MIN_ERRORS + horizon[:, None])
+            asked &= counts <= sound[:, None]
             works = (
                 Work(part, counts[block], asked[block], horizon[block], state)
                 for part, block, state in zip(parts, blocks, states, strict=True)
@@ -122,19 +135,36 @@ def _walk(work: Work) -> "tuple[State, Floats, Floats]":
     from pulse_assets.forecasting.kernel import advance
 
     panel, members = work.panel, len(MEMBERS)
-    is_log = np.isin(panel.kind.astype(str), LOG_KINDS)
-    log_rows = np.repeat(is_log, np.diff(panel.offsets))
-    values = panel.values.copy()
-    values[log_rows] = np.log(values[log_rows])
     sizes = np.where(work.asked, work.horizon[:, None] * members, 0)
     target = np.where(work.asked, (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape), -1)
     total = int(sizes.sum())
     mean, quantiles = np.empty(total), np.empty((total, len(LEVELS)))
     season = np.array([SEASONS[freq] for freq in panel.freq], np.int64)
+    values, is_log = panel.values, _is_log(panel)
     advance(
         values, panel.offsets, work.counts, target, season, work.horizon, is_log, LEVELS, work.state, mean, quantiles
     )
     return work.state, mean, quantiles
+
+
+def _is_log(panel: Panel) -> npt.NDArray[np.bool_]:
+    return np.isin(panel.kind.astype(str), LOG_KINDS)
+
+
+def _scaled(panel: Panel) -> Floats:
+    """Return the values as the kernel walks them: logarithms for some kinds."""
+    rows = np.repeat(_is_log(panel), np.diff(panel.offsets))
+    values = panel.values.copy()
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is not positive ends the series, see LARGEST
+        values[rows] = np.log(values[rows])
+    return values
+
+
+def _sound_counts(scaled: Panel) -> Ints:
+    """Return how many values of each segment come before the first that the kernel cannot take, shape ``(S,)``."""
+    unsound = np.append(np.flatnonzero(~(np.abs(scaled.values) <= LARGEST)), len(scaled.values))
+    first = unsound[np.searchsorted(unsound, scaled.offsets[:-1])]
+    return np.asarray(np.minimum(first, scaled.offsets[1:]) - scaled.offsets[:-1])
 
 
 def _table(
@@ -146,7 +176,10 @@ def _table(
     blocks: list[Ints],
     arrays: list[tuple[Floats, Floats]],
 ) -> pa.Table:
-    """Bring the blocks' rows into the order of the table: origin, series, member, horizon."""
+    """Bring the blocks' rows into the order of the table: origin, series, member, horizon.
+
+    A segment with a number that is not finite at an origin is left out there as a whole.
+    """
     members = len(MEMBERS)
     segment, origin = np.nonzero(asked)  # by segment, then origin: the order in which the blocks' rows lie
     sizes = horizon[segment] * members
@@ -171,7 +204,12 @@ def _table(
         "mean": pa.array(mean[rows]),
     }
     ranked = np.ascontiguousarray(quantiles[rows].T)
-    return pa.table(columns | {name: pa.array(ranked[k]) for k, name in enumerate(QUANTILE_COLUMNS)})
+    made = pa.table(columns | {name: pa.array(ranked[k]) for k, name in enumerate(QUANTILE_COLUMNS)})
+    finite = np.isfinite(mean[rows]) & np.isfinite(ranked[0]) & np.isfinite(ranked[-1])
+    if finite.all():
+        return made
+    whole = np.logical_and.reduceat(finite, np.cumsum(sizes) - sizes)
+    return made.filter(pa.array(np.repeat(whole, sizes)))
 
 
 def _texts(values: npt.NDArray[np.object_], index: Ints) -> pa.Array:

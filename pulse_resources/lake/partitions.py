@@ -5,7 +5,7 @@ Pure: no storage, no Dagster. Physical folders (year, month) are derived from th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ class Partitions:
 
     @classmethod
     def of(cls, column: str, values: Sequence[Value]) -> "Partitions":
-        """Build from values in any order.
+        """Build from values in any order; timestamps with a zone become UTC, as the lake stores them.
 
         Raises
         ------
@@ -36,7 +36,7 @@ class Partitions:
         """
         if not values:
             raise PartitionError(f"no partition of {column!r} was asked for; name at least one")
-        return cls(column, tuple(sorted(set(values))))
+        return cls(column, tuple(sorted({_in_utc(value) for value in values})))
 
     @property
     def is_weekday_range(self) -> bool:
@@ -50,7 +50,10 @@ class Partitions:
         """Return the SQL predicate for delta-rs; folder values come first, because they prune."""
         column = self.column
         if self.is_weekday_range:
-            logical = f"{column} >= {_literal(self.values[0])} AND {column} <= {_literal(self.values[-1])}"
+            logical = (
+                f"{column} >= {_literal(self.values[0])} AND {column} <= {_literal(self.values[-1])} "
+                f"AND date_part('dow', {column}) BETWEEN 1 AND 5"
+            )
         else:
             logical = f"{column} IN ({', '.join(_literal(value) for value in self.values)})"
         if physical is None:
@@ -62,7 +65,8 @@ class Partitions:
         """Return the same set as an Arrow filter expression."""
         field = pc.field(self.column)
         if self.is_weekday_range:
-            return (field >= pa.scalar(self.values[0])) & (field <= pa.scalar(self.values[-1]))
+            weekday = pc.day_of_week(field) < SATURDAY
+            return (field >= pa.scalar(self.values[0])) & (field <= pa.scalar(self.values[-1])) & weekday
         return field.isin(pa.array(self.values))
 
     def check(self, contract: TableContract, rows: pa.Table) -> None:
@@ -112,11 +116,19 @@ def add_folder(contract: TableContract, rows: pa.Table) -> pa.Table:
     if contract.physical is None:
         return rows
     values = rows[contract.partition]
-    folder = pc.year(values)
-    if contract.physical == "month":
-        folder = pc.add(pc.multiply(folder, 100), pc.month(values))
-    field = contract.stored_schema.field(contract.physical)
-    return rows.add_column(len(contract.columns), field, folder.cast(pa.int32()))
+    folders = {folder_of(value, contract.physical) for value in pc.min_max(values).as_py().values() if value}
+    if len(folders) == 1:
+        folder = pa.repeat(pa.scalar(folders.pop(), pa.int32()), len(rows))
+    else:
+        folder = pc.year(values)
+        if contract.physical == "month":
+            folder = pc.add(pc.multiply(folder, 100), pc.month(values))
+        folder = folder.cast(pa.int32())
+    return rows.add_column(len(contract.columns), contract.stored_schema.field(contract.physical), folder)
+
+
+def _in_utc(value: Value) -> Value:
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
 def _literal(value: Value) -> str:

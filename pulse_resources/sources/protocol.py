@@ -28,7 +28,7 @@ class Traits:
     Parameters
     ----------
     kind
-        ``price``, ``return``, ``volatility``, ``rate``, ``macro``, ``sentiment`` or ``other``; a price must be positive.
+        ``price``, ``return``, ``volatility``, ``rate``, ``macro``, ``sentiment`` or ``other``; prices must be positive.
     unit
         Unit of the values, for example ``USD``, ``index points`` or ``percent per year``.
     freq
