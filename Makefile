@@ -17,7 +17,7 @@ ui: $(STAMP)  ## open the user interface with persistent history
 	@$(BIN)/pulse ui
 
 test: $(STAMP)  ## run the tests
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "not drill" $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not drill" $(TESTS)
 
 check: $(STAMP)  ## format, lint, types, import contracts, documentation, tests
 	@$(BIN)/ruff format --check .

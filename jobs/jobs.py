@@ -5,6 +5,7 @@ One trigger an asset: the schedule starts ingestion and silver, automation condi
 """
 
 import os
+from collections.abc import Mapping
 
 import dagster as dg
 import requests
@@ -67,13 +68,30 @@ def run_failed(context: dg.RunFailureSensorContext) -> None:
     alert = {
         "run_id": context.dagster_run.run_id,
         "job": context.dagster_run.job_name,
-        "partition": context.dagster_run.tags.get("dagster/partition", ""),
-        "error": (context.failure_event.message or "")[:2_000],
+        "partition": _partitions_of(context.dagster_run.tags),
+        "error": _why(context)[:2_000],
     }
     context.log.error("run %(run_id)s of %(job)s failed: %(error)s", alert)
     url = os.environ.get("PULSE_ALERT_URL")
     if url:
         requests.post(url, json=alert, timeout=10).raise_for_status()
+
+
+def _partitions_of(tags: Mapping[str, str]) -> str:
+    first, last = (tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end"))
+    return f"{first}...{last}" if first else tags.get("dagster/partition", "")
+
+
+def _why(context: dg.RunFailureSensorContext) -> str:
+    """Return the errors of the steps that failed, each with its causes, or what the run says when no step did."""
+    lines = []
+    for event in context.get_step_failure_events():
+        error = event.step_failure_data.error
+        error = error.cause or error if error else None  # the outermost only says that a step failed
+        while error is not None:
+            lines.append(f"{event.step_key}: {error.message.strip()}")
+            error = error.cause
+    return "\n".join(lines) or context.failure_event.message or ""
 
 
 JOBS = (market_daily, forecast_daily, run_range, maintain_weekly)

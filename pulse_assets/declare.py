@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from pulse_resources.errors import PartitionError
 from pulse_resources.lake import TableContract
 
 START = date.fromisoformat(os.environ.get("PULSE_START", "1990-01-01"))
@@ -101,5 +102,21 @@ def table_metadata(contract: TableContract) -> dict[str, Any]:
 
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
-    """Return the weekdays that a run covers, oldest first."""
-    return sorted(date.fromisoformat(key) for key in context.partition_keys)
+    """Return the weekdays that a run covers, oldest first.
+
+    A check that is launched by itself, as the user interface does, names no partition: it gets the newest day that
+    its asset was computed for.
+
+    Raises
+    ------
+    PartitionError
+        There is no such day.
+    """
+    alone = isinstance(context, dg.AssetCheckExecutionContext) and not context.has_partition_key_range
+    if not alone or context.has_partition_key:
+        return sorted(date.fromisoformat(key) for key in context.partition_keys)
+    key = next(iter(context.selected_asset_check_keys)).asset_key
+    computed = context.instance.get_materialized_partitions(key)
+    if not computed:
+        raise PartitionError(f"{'/'.join(key.path)} was not computed for any day yet; materialize a partition first")
+    return [date.fromisoformat(max(computed))]

@@ -20,13 +20,15 @@ def fan_charts(history: pd.DataFrame, forecasts: pd.DataFrame, series: list[str]
     forecasts
         Columns of ``gold/forecasts`` of one origin and one model a series.
     series
-        Which to draw, at most twelve.
+        Which to draw; the first twelve are.
     """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
+    series = series[:12]
     rows = max(1, -(-len(series) // 3))
-    figure = Figure(figsize=(12, 2.6 * rows), layout="constrained")
-    for place, unique_id in enumerate(series[:12], start=1):
+    figure = Figure(figsize=(13, 3.4 * rows), layout="constrained")
+    for place, unique_id in enumerate(series, start=1):
         axes = figure.add_subplot(rows, 3, place)
         past = history[history["unique_id"] == unique_id].sort_values("ds").tail(HISTORY)
         ahead = forecasts[forecasts["unique_id"] == unique_id].sort_values("h")
@@ -37,14 +39,16 @@ def fan_charts(history: pd.DataFrame, forecasts: pd.DataFrame, series: list[str]
             lower, upper = (np.concatenate((start["y"], ahead[name])) for name in (low, high))
             axes.fill_between(times, lower, upper, color="#1f6fb2", alpha=shade, linewidth=0, label=label)
         axes.plot(times, np.concatenate((start["y"], ahead["q500"])), color="#1f6fb2", linewidth=1)
-        axes.set_title(unique_id, fontsize=9)
-        axes.tick_params(labelsize=7, axis="both")
-        axes.tick_params(axis="x", rotation=30)
+        axes.set_title(unique_id, fontsize=12)
+        ticks = AutoDateLocator(maxticks=5)
+        axes.xaxis.set_major_locator(ticks)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
+        axes.tick_params(labelsize=10)
         axes.grid(alpha=0.2)
         if place == 1:
-            axes.legend(fontsize=6, loc="upper left")
+            figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(BANDS), fontsize=10)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
+    figure.savefig(buffer, format="png", dpi=90)
     return buffer.getvalue()
 
 

@@ -72,8 +72,8 @@ def upkeep(
 
 def _round(store: Lake, name: str, retention_hours: int) -> dict[str, object]:
     contract = next(table for table in TABLES if table.name == name)
+    vacuumed = vacuum(store, contract, retention_hours)  # first, because it refuses a retention that is too short
     compacted, _ = compact(store, contract)
-    vacuumed = vacuum(store, contract, retention_hours)
     state = health(store, contract)
     counts = {field: getattr(state, field) for field in ("table", "version", "rows", "files", "bytes", "small_files")}
     return {**counts, "files_compacted": compacted, "files_vacuumed": vacuumed}

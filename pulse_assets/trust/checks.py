@@ -30,7 +30,9 @@ def licence_gate(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[
     """Stop everything behind the licences unless they are complete, reasoned, and let something through."""
     counts = gate_counts(lake.lake(), days_of(context)[-1])
     passed = not (counts["unlicensed"] or counts["without_reason"] or counts["served_twice"]) and counts["served"] > 0
-    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata=dict(counts))
+    return dg.AssetCheckResult(
+        passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata={"day": str(days_of(context)[-1]), **counts}
+    )
 
 
 def gate_counts(store: Lake, day: date) -> dict[str, int]:
@@ -63,9 +65,12 @@ def coverage_in_band(context: dg.AssetCheckExecutionContext, lake: dg.ResourcePa
     rows = rows.set_column(1, "covered_80", rows["covered_80"].cast(pa.float64()))
     means = rows.group_by("model").aggregate([("covered_80", "mean"), ([], "count_all")]).sort_by("model").to_pylist()
     off = [mean["model"] for mean in means if abs(mean["covered_80_mean"] - 0.8) > COVERAGE_BAND]
-    table = "\n".join(f"| {m['model']} | {m['covered_80_mean']:.3f} | {m['count_all']} |" for m in means)
     return dg.AssetCheckResult(
         passed=bool(means) and not off,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"coverage": dg.MetadataValue.md(f"| model | coverage | scores |\n|---|---|---|\n{table}")},
+        metadata={
+            "until": str(day),
+            "scores": sum(mean["count_all"] for mean in means),
+            **{f"coverage of {mean['model']}": mean["covered_80_mean"] for mean in means},
+        },
     )

@@ -75,9 +75,10 @@ class DeltaIOManager(dg.IOManager):
             evolve_schema=bool(context.definition_metadata.get(EVOLVE, False)),
             on_commit=lambda done: context.log.info(progress_line(contract.name, done)),
         )
+        one = len(context.asset_partition_keys) == 1  # of a range, every partition's event shows the same metadata
         context.add_output_metadata(
             {
-                "dagster/partition_row_count": commit.rows,
+                "dagster/partition_row_count" if one else "rows_of_range": commit.rows,
                 "dagster/uri": self.lake.uri(contract.name),
                 "dagster/table_name": contract.name,
                 "delta_version": commit.version,
