@@ -18,6 +18,8 @@ MEMBERS = 4
 DRIFT, EWMA, NAIVE, SEASONAL = range(MEMBERS)
 WINDOW = 250
 """Newest errors kept for each member and horizon: one year of weekdays."""
+CANCELLED = 100.0
+"""An error this many times larger than the sum that it leaves behind has spoilt it: the sum is made afresh."""
 ALPHAS: Floats = np.array([0.1, 0.2, 0.4, 0.7])
 
 
@@ -182,9 +184,10 @@ def _remember(error: float, s: int, member: int, step: int, is_log: bool, state:
     ring, ranked = state.ring[s, member, step], state.ranked[s, member, step]
     count = state.arrived[s, member, step]
     place = count % WINDOW
+    gone = 0.0
     if count >= WINDOW:
         oldest = ring[place]
-        state.total[s, member, step] -= np.exp(oldest) if is_log else oldest
+        gone = np.exp(oldest) if is_log else oldest
         hole = np.searchsorted(ranked, oldest)
         size = WINDOW
     else:
@@ -198,7 +201,10 @@ def _remember(error: float, s: int, member: int, step: int, is_log: bool, state:
         hole -= 1
     ranked[hole] = error
     ring[place] = error
-    state.total[s, member, step] += np.exp(error) if is_log else error
+    total = state.total[s, member, step] - gone + (np.exp(error) if is_log else error)
+    if not abs(gone) <= CANCELLED * abs(total):  # what is left is mostly the rounding of what left
+        total = np.sum(np.exp(ring[:size])) if is_log else np.sum(ring[:size])
+    state.total[s, member, step] = total
     state.arrived[s, member, step] = count + 1
 
 

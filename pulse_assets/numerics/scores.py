@@ -51,7 +51,7 @@ def weighted_interval_score(quantiles: Floats, y: Floats) -> Floats:
     ----------
     Bracher, Ray, Gneiting and Reich (2021), Evaluating epidemic forecasts in an interval format, eq. 2.
     """
-    return np.asarray(2 * pinball(quantiles, y).mean(axis=1))
+    return _summed(pinball(quantiles, y)) * (2 / len(LEVELS))
 
 
 def crps_from_quantiles(quantiles: Floats, y: Floats) -> Floats:
@@ -64,7 +64,15 @@ def crps_from_quantiles(quantiles: Floats, y: Floats) -> Floats:
     Laio and Tamea (2007), Verification tools for probabilistic forecasts, eq. 7.
     """
     edges = np.concatenate(([0.0], (LEVELS[1:] + LEVELS[:-1]) / 2, [1.0]))
-    return np.asarray(2 * pinball(quantiles, y) @ np.diff(edges))
+    return 2 * _summed(pinball(quantiles, y) * np.diff(edges))
+
+
+def _summed(losses: Floats) -> Floats:
+    """Sum over levels in one fixed order: BLAS and ``mean`` round a row differently by its place among the others."""
+    total = np.zeros(len(losses))
+    for level in range(losses.shape[1]):
+        total += losses[:, level]
+    return total
 
 
 def covered(quantiles: Floats, y: Floats, nominal: float) -> Bools:
@@ -90,7 +98,7 @@ def covered(quantiles: Floats, y: Floats, nominal: float) -> Bools:
 def probability_integral_transform(quantiles: Floats, y: Floats) -> Floats:
     """Return the forecast probability below the truth, interpolated between levels, 0 or 1 beyond the outer ones.
 
-    Ties between quantiles give the middle of the tied levels. Shapes as above.
+    Ties between quantiles give the middle of the tied levels; NaN in a row gives NaN. Shapes as above.
     """
     below = (quantiles < y[:, None]).sum(axis=1)
     not_above = (quantiles <= y[:, None]).sum(axis=1)
@@ -102,7 +110,8 @@ def probability_integral_transform(quantiles: Floats, y: Floats) -> Floats:
     pit[rows] = LEVELS[right - 1] + share * (LEVELS[right] - LEVELS[right - 1])
     tied = not_above > below
     middle = (LEVELS[np.minimum(below, len(LEVELS) - 1)] + LEVELS[np.maximum(not_above - 1, 0)]) / 2
-    return np.where(tied, middle, pit)
+    unknown = np.isnan(y) | np.isnan(quantiles).any(axis=1)
+    return np.where(unknown, np.nan, np.where(tied, middle, pit))
 
 
 assert len(QUANTILE_COLUMNS) == len(LEVELS)

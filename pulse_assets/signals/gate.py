@@ -14,12 +14,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pulse_assets.signals.calendars import STEPS_A_YEAR, infer_freq
+from pulse_assets.signals.calendars import STEPS_A_YEAR, business_days, infer_freq
 
 POSITIVE_KINDS = ("price", "volatility")
 MAX_ID_LENGTH = 128
 MISSING_WORDS = ("", "nan", "na", "n/a", "null", "none", ".")
+FREQ_SETTLED_BY = 20
+"""First known rows that settle a frequency: fewer than any forecast needs, so none hangs on rows known after it."""
 PRICES = ("open", "high", "low", "close")
+CLOCK_WORDS = ("now", "today")  # pandas reads the wall clock for them
+NUMBER_TYPES = ("string", "empty", "floating", "integer", "mixed-integer-float", "decimal", "categorical")
+EARLIEST, LATEST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
 REFUSED_COLUMNS = ("hash", "reason", "detail", "original")
 
 
@@ -76,25 +81,38 @@ def gate(rows: pa.Table, shape: Shape, receipt: Receipt, origin: str) -> Gated:
     Returns
     -------
     Gated
-        Reasons: ``missing_column``, ``unknown_freq`` (once for a whole delivery), ``missing_id``, ``field_too_large``,
-        ``wrong_type``, ``missing_value``, ``not_finite``, ``not_positive``, ``high_below_low``, ``future_timestamp``,
-        ``known_before_event`` and ``duplicate_key``.
+        Reasons: ``missing_column``, ``unknown_freq``, ``unknown_calendar`` (once for a whole delivery), ``missing_id``,
+        ``field_too_large``, ``wrong_type``, ``missing_value``, ``not_finite``, ``not_positive``, ``high_below_low``,
+        ``future_timestamp``, ``known_before_event`` and ``duplicate_key``.
     """
-    needed = (shape.identity, "ds", shape.required)
-    absent = [name for name in needed if name not in rows.column_names]
-    if absent:
-        detail = f"expected columns {list(needed)}, missing {absent}; came {rows.column_names} with {len(rows)} rows"
-        return Gated(_no_rows(), refusals([("missing_column", detail, json.dumps(rows.column_names))], origin))
-    if receipt.freq is not None and receipt.freq not in STEPS_A_YEAR:
-        detail = f"freq {receipt.freq!r} is none of {list(STEPS_A_YEAR)}; {len(rows)} rows"
-        return Gated(_no_rows(), refusals([("unknown_freq", detail, receipt.freq)], origin))
-    raw = rows.to_pandas()
+    whole = _wrong_as_a_whole(rows, shape, receipt)
+    if whole is not None:
+        return Gated(_no_rows(), refusals([whole], origin))
+    # pandas metadata would turn columns into an index, and a null would turn the integer 5 into 5.0
+    raw = rows.to_pandas(ignore_metadata=True, integer_object_nulls=True, date_as_object=False)
     frame, reasons, details = _cast(raw, shape, receipt)
     _apply_rules(frame, reasons, details, shape, receipt)
     bad = reasons.ne("").to_numpy()
     broken = zip(reasons[bad], details[bad], _originals(raw[bad]), strict=True)
     accepted = _finish(frame[~bad].reset_index(drop=True), shape, receipt)
     return Gated(pa.Table.from_pandas(accepted, preserve_index=False), refusals(broken, origin))
+
+
+def _wrong_as_a_whole(rows: pa.Table, shape: Shape, receipt: Receipt) -> tuple[str, str, str] | None:
+    """Return reason, detail and original if no row of the delivery can be judged."""
+    needed = (shape.identity, "ds", shape.required)
+    absent = [name for name in needed if name not in rows.column_names]
+    if absent:
+        detail = f"expected columns {list(needed)}, missing {absent}; came {rows.column_names} with {len(rows)} rows"
+        return "missing_column", detail, json.dumps(rows.column_names)
+    if receipt.freq is not None and receipt.freq not in STEPS_A_YEAR:
+        detail = f"freq {receipt.freq!r} is none of {list(STEPS_A_YEAR)}; {len(rows)} rows"
+        return "unknown_freq", detail, receipt.freq
+    try:
+        business_days(receipt.calendar)
+    except ValueError as error:
+        return "unknown_calendar", f"{error}; {len(rows)} rows", receipt.calendar
+    return None
 
 
 def refusals(broken: "Iterator[tuple[str, str, str]] | list[tuple[str, str, str]]", origin: str) -> pa.Table:
@@ -135,7 +153,7 @@ def _cast(raw: pd.DataFrame, shape: Shape, receipt: Receipt) -> tuple[pd.DataFra
         if name not in raw:
             frame[name] = np.nan
             continue
-        frame[name], missing = pd.to_numeric(raw[name], errors="coerce").astype(float), _missing(raw[name])
+        frame[name], missing = _numbers(raw[name]), _missing(raw[name])
         _refuse(reasons, details, frame[name].isna() & ~missing, "wrong_type", f"{name} to be a number", raw[name])
         if name == shape.required:
             _refuse(reasons, details, missing, "missing_value", f"{name} to hold a value", raw[name])
@@ -144,7 +162,9 @@ def _cast(raw: pd.DataFrame, shape: Shape, receipt: Receipt) -> tuple[pd.DataFra
     stated = frame["known_at"].notna()
     received = pd.Timestamp(receipt.received_at)
     assumed = frame["ds"] + pd.Timedelta(hours=receipt.lag_hours)
-    assumed = assumed.where(assumed < received, received)  # what was received is known
+    tomorrow = frame["ds"] > received  # its event time lies ahead of us only by the clock
+    latest = frame["ds"].where(tomorrow, received)
+    assumed = assumed.where(assumed < latest, latest)  # what was received is known
     frame["known_at"] = pd.to_datetime(frame["known_at"].where(stated, assumed), utc=True)
     frame["known_at_basis"] = np.where(stated, "stated", "assumed")
     return frame, reasons, details
@@ -195,7 +215,8 @@ def _apply_rules(frame: pd.DataFrame, reasons: pd.Series, details: pd.Series, sh
 
 def _finish(frame: pd.DataFrame, shape: Shape, receipt: Receipt) -> pd.DataFrame:
     if receipt.freq is None:
-        freqs = frame.groupby(shape.identity)["ds"].agg(lambda ds: infer_freq(ds.dt.tz_localize(None).to_numpy()))
+        first = frame.sort_values(["known_at", "ds"]).groupby(shape.identity).head(FREQ_SETTLED_BY)
+        freqs = first.groupby(shape.identity)["ds"].agg(lambda ds: infer_freq(ds.dt.tz_localize(None).to_numpy()))
         frame["freq"] = frame[shape.identity].map(freqs).astype(object)
     else:
         frame["freq"] = receipt.freq
@@ -208,9 +229,24 @@ def _finish(frame: pd.DataFrame, shape: Shape, receipt: Receipt) -> pd.DataFrame
 
 
 def _times(column: pd.Series) -> pd.Series:
-    text = column if pd.api.types.is_datetime64_any_dtype(column) else column.astype("string").str.strip()
-    times = pd.to_datetime(text, errors="coerce", utc=True, format=None if text is column else "ISO8601")
-    return times.astype("datetime64[us, UTC]")
+    """Return UTC times; what is none, or lies outside 1678–2261, becomes NaT."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        times: pd.Series = column.dt.tz_localize("UTC") if column.dt.tz is None else column.dt.tz_convert("UTC")
+        return times.where(times.between(EARLIEST, LATEST)).astype("datetime64[us, UTC]")
+    text = column.astype("string").str.strip()
+    text = text.mask(text.str.lower().isin(CLOCK_WORDS))
+    return pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601").astype("datetime64[us, UTC]")
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """Return floats, rounded as Python rounds them; what is no number, such as a time or a truth value, becomes NaN."""
+    if pd.api.types.infer_dtype(column, skipna=True) not in NUMBER_TYPES:
+        return pd.Series(np.nan, index=column.index)
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    if column.dtype == object:  # to_numeric misses the last bit of long decimals
+        good = numbers.notna()
+        numbers[good] = column[good].astype(float)
+    return numbers
 
 
 def _missing(column: pd.Series) -> pd.Series:

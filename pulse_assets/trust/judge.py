@@ -54,9 +54,13 @@ def _status(panel: Panel, days: list[date]) -> Status:
 
 
 def _forecast(snapshot: Snapshot, ids: tuple[str, ...], days: list[date]) -> tuple[npt.NDArray[np.bool_], Dates]:
-    """Return which series and models have forecasts on which day, and the last day that they speak of."""
+    """Return which series and models have forecasts on which day, and the last day that they speak of.
+
+    Forecasts of other series or models get no decision here; the gate then counts them as unlicensed.
+    """
     inside = (pc.field("as_of") >= pa.scalar(days[0])) & (pc.field("as_of") <= pa.scalar(days[-1]))
-    rows = snapshot.read(FORECASTS, columns=["as_of", "unique_id", "model", "ds"], where=inside)
+    ours = pc.field("unique_id").isin(ids) & pc.field("model").isin(MEMBERS)
+    rows = snapshot.read(FORECASTS, columns=["as_of", "unique_id", "model", "ds"], where=inside & ours)
     last = rows.group_by(["as_of", "unique_id", "model"]).aggregate([("ds", "max")])
     at = tuple(
         pc.index_in(last[name], pa.array(values, last.schema.field(name).type)).to_numpy()

@@ -20,7 +20,7 @@ Bools = npt.NDArray[np.bool_]
 NAIVE = "naive"
 REASONS = {
     "DQ_STALE": "nothing new became known for longer than its frequency allows",
-    "DQ_SHORT": "too few observations for a forecast with quantiles",
+    "DQ_SHORT": "too few observations, or too wild ones, for a forecast with quantiles",
     "UNPROVEN": "too few scored truths to judge it",
     "COV_LOW": "80 % intervals caught clearly fewer truths than they claim",
     "COV_HIGH": "80 % intervals caught clearly more truths than they claim",
@@ -156,11 +156,11 @@ def decide(evidence: Evidence, models: tuple[str, ...], policy: Policy) -> Decis
         Thresholds.
     """
     naive = models.index(NAIVE)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         skill = 1 - evidence.wis / evidence.wis_naive
         coverage_80, coverage_95 = (part / evidence.targets for part in (evidence.covered_80, evidence.covered_95))
     skill = np.where(np.isfinite(skill), skill, np.nan)
-    proven = evidence.targets >= policy.min_targets
+    proven = (evidence.targets >= policy.min_targets) & np.isfinite(evidence.wis) & np.isfinite(evidence.covered_80)
     low, high = wilson(evidence.covered_80, evidence.targets, policy.confidence)
     shape = evidence.targets.shape
     worse = ~(skill >= 0) & proven
@@ -181,14 +181,14 @@ def decide(evidence: Evidence, models: tuple[str, ...], policy: Policy) -> Decis
     state = np.select([rejected, fallback, held], ["rejected", "fallback", "held"], "licensed").astype(object)
     tier = np.where(skill >= policy.tier_a, "A", np.where(skill >= policy.tier_b, "B", "C")).astype(object)
     tier[~licensed] = None
-    serve = _best(np.where(licensed, np.nan_to_num(skill), -np.inf), naive) | fallback
+    serve = _best(np.where(licensed, np.nan_to_num(skill), -np.inf), models) | fallback
     serve &= licensed | fallback
     return Decisions(state, tier, serve, _joined(hits), evidence.targets, skill, coverage_80, coverage_95)
 
 
-def _best(skill: Floats, naive: int) -> Bools:
+def _best(skill: Floats, models: tuple[str, ...]) -> Bools:
     """Return the model of the highest skill in each row; naive wins ties, then the first in alphabetical order."""
-    order = [naive, *(m for m in range(skill.shape[2]) if m != naive)]
+    order = sorted(range(len(models)), key=lambda m: (models[m] != NAIVE, models[m]))
     first = np.argmax(skill[:, :, order], axis=2)
     return np.asarray(np.array(order)[first][:, :, None] == np.arange(skill.shape[2]))
 

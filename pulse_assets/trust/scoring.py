@@ -16,6 +16,8 @@ from pulse_assets.numerics.scores import (
 
 NEAR = timedelta(days=5)
 COVERAGES = (0.5, 0.8, 0.95)
+LOOKBACK = timedelta(days=800)
+"""Truths that come later than this after a forecast do not score it: two years cover the slowest series."""
 
 
 def first_releases(silver: pa.Table) -> pa.Table:
@@ -44,7 +46,7 @@ def wanted_forecasts(truths: pa.Table) -> pc.Expression:
 
 
 def score(forecasts: pa.Table, truths: pa.Table) -> pa.Table:
-    """Return one score row for each forecast whose truth is given and became known after the forecast was made.
+    """Return one score row for each forecast whose truth is given and became known within two years after it.
 
     Parameters
     ----------
@@ -95,10 +97,10 @@ def _match(forecasts: pa.Table, truths: pa.Table) -> tuple[pa.Table, np.ndarray]
     known = truths["as_of"].cast(pa.int32()).to_numpy()
     made = forecasts["as_of"].cast(pa.int32()).to_numpy()
     if len(order):
-        hit &= known[row] > made
+        hit &= (known[row] > made) & (known[row] - made <= LOOKBACK.days)
     return forecasts.filter(pa.array(hit)), row[hit] if len(order) else np.empty(0, np.int64)
 
 
 def lookback(days: list[date]) -> date:
-    """Return the oldest origin whose forecasts can meet truths of these days: two years covers the slowest series."""
-    return days[0] - timedelta(days=800)
+    """Return the oldest origin whose forecasts can meet truths of these days."""
+    return days[0] - LOOKBACK
