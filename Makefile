@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-TESTS ?= tests
+TESTS ?= tests pulse_assets pulse_resources
 PANEL ?= ../shared/data/sp500_ohlcv_2013_2018.parquet
 
 .PHONY: help run ui test check format drill bench docs lock clean

@@ -17,6 +17,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from pulse_resources.errors import ContractError, PartitionError, TableMissingError
 from pulse_resources.lake.commits import Commit, Evidence, Progress, sync_to_disk, with_retries
 from pulse_resources.lake.contract import TableContract
+from pulse_resources.lake.encoding import writer_properties
 from pulse_resources.lake.faults import crash_point
 from pulse_resources.lake.order import in_order
 from pulse_resources.lake.partitions import Partitions, add_folder
@@ -173,7 +174,9 @@ class Lake:
             before = table.version()
             crash_point("before_commit")
             properties = evidence.properties(len(fresh), (app_id, number))
-            write_deltalake(table, stored, mode="append", commit_properties=properties)
+            write_deltalake(
+                table, stored, mode="append", writer_properties=writer_properties(stored), commit_properties=properties
+            )
             self.make_durable(contract, before)
             crash_point("after_commit")
             return Commit(contract.name, table.version(), len(fresh), 1)
@@ -243,6 +246,7 @@ class Lake:
                 mode="overwrite",
                 predicate=predicate,
                 schema_mode="merge" if evolve_schema else None,
+                writer_properties=writer_properties(rows),
                 commit_properties=evidence.properties(len(rows)),
             )
             self.make_durable(contract, before)

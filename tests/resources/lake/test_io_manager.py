@@ -66,7 +66,12 @@ def asset_of(table: TableContract, partitions: dg.PartitionsDefinition, **option
 
 
 def run(
-    lake: Lake, assets: list[dg.AssetsDefinition], *contracts: TableContract, key: str = "", to: str = "", scale: float = 1.0
+    lake: Lake,
+    assets: list[dg.AssetsDefinition],
+    *contracts: TableContract,
+    key: str = "",
+    to: str = "",
+    scale: float = 1.0,
 ) -> dg.ExecuteInProcessResult:
     resources = {"lake": DeltaLake(root=lake.root, durable=False), "lake_io": delta_io_manager(contracts)}
     name = assets[0].op.name
@@ -107,7 +112,12 @@ def test_an_unpartitioned_reader_sees_all_rows_and_a_range_reader_its_range(lake
     def everything(rows: pa.Table) -> None:
         seen["all"] = len(rows)
 
-    @dg.asset(ins={"rows": upstream}, partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run(), io_manager_key="lake_io")
+    @dg.asset(
+        ins={"rows": upstream},
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        io_manager_key="lake_io",
+    )
     def some(rows: pd.DataFrame) -> None:
         seen["some"] = len(rows)
 
