@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from jobs.home import prepare_home, shipped
-from jobs.pipeline import Outcome, Pipeline
+from jobs.pipeline import Outcome, Pipeline, partitions_between
 from jobs.progress import RunWatcher
 from jobs.settings import Settings
 from pulse_resources.errors import PulseError
@@ -48,7 +48,7 @@ def _pipeline() -> Iterator[Pipeline]:
         yield Pipeline(build_definitions(), instance, settings.lake().lake())
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def run(
     as_of: Annotated[
         datetime | None,
@@ -63,6 +63,8 @@ def run(
 ) -> None:
     """Ingest what is new, then forecast, score and license the newest day."""
     _use(config)
+    if as_of:
+        partitions_between(as_of.date(), as_of.date())
     with _pipeline() as pipeline:
         _finish(_watched("ingest", 1, pipeline.ingest), must_succeed=True)
         day = as_of.date() if as_of else pipeline.newest_day()
@@ -74,7 +76,7 @@ def run(
         _leave(pipeline)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def backfill(
     start: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day")],
     end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day")],
@@ -82,16 +84,17 @@ def backfill(
 ) -> None:
     """Evaluate a range of days as if each were today: forecasts, scores and licences, in one run."""
     _use(config)
+    first, last = start.date(), end.date()
+    partitions_between(first, last)
     with _pipeline() as pipeline:
         _finish(_watched("ingest", 1, pipeline.ingest), must_succeed=True)
-        first, last = start.date(), end.date()
         outcome = _watched(f"{first} to {last}", 11, lambda watch: pipeline.backfill(first, last, watch))
         _finish(outcome, must_succeed=True)
         _show_view(pipeline, "scores", last, None, 40)
         _leave(pipeline)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def status() -> None:
     """Show tables, the last run and failing checks; exit code 1 when the last run or a blocking check failed."""
     from jobs.report import states_table, table_states
@@ -110,7 +113,7 @@ def status() -> None:
         raise typer.Exit(FAILED if (newest and newest.failed) or any(c.blocking for c in failing) else OK)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def show(
     what: Annotated[
         str,
@@ -127,7 +130,7 @@ def show(
         _show_view(pipeline, what, as_of.date() if as_of else None, series, limit)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def sources() -> None:
     """Show which kinds of source are installed, and which are configured."""
     from pulse_resources.sources.registry import available_sources
@@ -138,7 +141,7 @@ def sources() -> None:
         console.print(f"configured: {source.name} ({type(source).__name__})")
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def ui(
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on")] = 3000,
@@ -173,10 +176,12 @@ def main() -> None:
 
 
 def _use(config: Path | None) -> None:
+    """Take the configuration, and build its sources once: what is wrong in it is said before a run is launched."""
     import os
 
     if config is not None:
         os.environ["PULSE_CONFIG"] = str(config.absolute())
+    Settings.from_environment().market().sources()
 
 
 def _watched(what: str, steps: int, launch: object) -> Outcome:

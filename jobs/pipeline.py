@@ -44,6 +44,31 @@ def watch_nothing(instance: dg.DagsterInstance, run_id: str) -> AbstractContextM
     return nullcontext()
 
 
+def newest_partition() -> date:
+    """Return the newest ``as_of`` day there is: today, or Friday at a weekend."""
+    return date.fromisoformat(AS_OF.get_last_partition_key() or str(START))
+
+
+def partitions_between(first: date, last: date) -> list[date]:
+    """Return the ``as_of`` days of a range.
+
+    Raises
+    ------
+    ConfigError
+        The range has no weekday, or reaches beyond the first or the newest partition.
+    """
+    days = weekdays(first, last)
+    if not days:
+        raise ConfigError(f"no weekday between {first} and {last}; as_of partitions are Monday to Friday")
+    if days[0] < START:
+        raise ConfigError(f"the first partition is {START} (PULSE_START), asked for {days[0]}")
+    if days[-1] > newest_partition():
+        raise ConfigError(
+            f"the newest partition is {newest_partition()}, asked for {days[-1]}: the future is not known yet"
+        )
+    return days
+
+
 class Pipeline:
     """The code location, its instance and its lake, ready to launch runs in this process."""
 
@@ -59,14 +84,7 @@ class Pipeline:
 
     def backfill(self, first: date, last: date, watch: object = watch_nothing) -> Outcome:
         """Bring silver, forecasts, scores, licences and lineage up to date for all weekdays of a range, in one run."""
-        days = weekdays(first, last)
-        if not days:
-            raise ConfigError(f"no weekday between {first} and {last}; as_of partitions are Monday to Friday")
-        if days[0] < START:
-            raise ConfigError(f"the first partition is {START} (PULSE_START), asked for {days[0]}")
-        newest = date.fromisoformat(AS_OF.get_last_partition_key() or str(START))
-        if days[-1] > newest:
-            raise ConfigError(f"the newest partition is {newest}, asked for {days[-1]}: the future is not known yet")
+        days = partitions_between(first, last)
         names = [SERIES.name, *(table.name for table in GOLD), "ops/lineage"]
         return self._launch("run_range", names, (days[0], days[-1]), watch)
 
@@ -87,7 +105,7 @@ class Pipeline:
             raise PermanentFailure(
                 "no source has delivered an accepted row: see `pulse show quarantine` and `pulse show sources`"
             )
-        return _partition(max(known).date())
+        return min(_partition(max(known).date()), newest_partition())  # Saturday's rows belong to a Monday to come
 
     def stale_days(self, as_of: date, *, again: bool = False) -> tuple[date, date]:
         """Return the range of days that a run for ``as_of`` must compute.
@@ -95,6 +113,7 @@ class Pipeline:
         It reaches back over the days that scores and licences need, as far as they were not computed before or rows
         have become known for them since; the day itself is always computed.
         """
+        partitions_between(as_of, as_of)  # raises where there is none
         first = max(START, np.busday_offset(np.datetime64(as_of), 1 - EVIDENCE_DAYS).astype(object))
         days = weekdays(first, as_of)
         if again:
@@ -157,8 +176,8 @@ def _first_error(result: dg.ExecuteInProcessResult) -> str:
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
+            while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+                error = error.cause  # below Dagster's own comes ours; what that came from is for the log
             return f"{event.step_key}: {error.message.strip() if error else event.message}"
     return ""
 

@@ -7,6 +7,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.table import Table
+from rich.text import Text
 
 from pulse_assets.catalogue import TABLES
 from pulse_assets.forecasting.tables import FORECASTS
@@ -164,7 +165,7 @@ def as_rich(rows: pa.Table, title: str, limit: int) -> Table:
         numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
         table.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
     for row in rows.slice(0, limit).to_pylist():
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(Text(_cell(value)) for value in row.values()))  # Text: a source may write [markup]
     return table
 
 
@@ -174,7 +175,9 @@ def states_table(states: Sequence[Health]) -> Table:
         {"table": s.table, "rows": s.rows, "version": s.version, "files": s.files, "MiB": s.bytes / 2**20}
         for s in states
     ]
-    return as_rich(pa.Table.from_pylist(rows), "Tables", len(rows)) if rows else Table(title="no tables yet")
+    if not rows:
+        return as_rich(pa.table({"no tables yet": pa.nulls(0)}), "Tables", 0)  # rich prints nothing without a column
+    return as_rich(pa.Table.from_pylist(rows), "Tables", len(rows))
 
 
 def count_by(rows: Sequence[Mapping[str, object]], name: str) -> dict[str, int]:

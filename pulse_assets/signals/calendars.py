@@ -16,7 +16,7 @@ DAYS = {"D": 1, "W": 7}
 
 @lru_cache(maxsize=16)
 def business_days(calendar: str, *, scheduled_only: bool = True) -> np.busdaycalendar:
-    """Return the weekdays on which an exchange trades, 1950–2060.
+    """Return the days on which an exchange trades, 1950–2060: weekdays, unless its week is another.
 
     Parameters
     ----------
@@ -40,10 +40,11 @@ def business_days(calendar: str, *, scheduled_only: bool = True) -> np.busdaycal
         raise ValueError(
             f"calendar {calendar!r} is none; use `weekday`, `none` or an exchange code such as XNYS"
         ) from error
-    holidays = list(exchange.regular_holidays.holidays("1950-01-01", "2060-12-31").to_numpy("datetime64[D]"))
+    regular = exchange.regular_holidays  # None for calendars such as 24/7
+    holidays = [] if regular is None else list(regular.holidays("1950-01-01", "2060-12-31").to_numpy("datetime64[D]"))
     if not scheduled_only:
         holidays += [np.datetime64(day.date(), "D") for day in exchange.adhoc_holidays]
-    return np.busdaycalendar(holidays=holidays)
+    return np.busdaycalendar(weekmask=exchange.weekmask, holidays=holidays)
 
 
 def add_steps(ds: Dates, steps: Ints | int, freq: str, calendar: str) -> Dates:
@@ -61,7 +62,7 @@ def add_steps(ds: Dates, steps: Ints | int, freq: str, calendar: str) -> Dates:
     Returns
     -------
     array of datetime64[us]
-        Time of day, and for months the day of the month, as in ``ds``.
+        Time of day, and for months the day of the month, as in ``ds``; the last day of a month stays the last.
 
     Examples
     --------
@@ -75,13 +76,20 @@ def add_steps(ds: Dates, steps: Ints | int, freq: str, calendar: str) -> Dates:
         ahead = np.busday_offset(days, steps, roll="backward", busdaycal=business_days(calendar))
         return np.asarray(ahead.astype("datetime64[us]") + rest)
     if freq in MONTHS:
-        months = days.astype("datetime64[M]")
-        within = days - months.astype("datetime64[D]")
-        later = (months + np.asarray(steps) * MONTHS[freq]).astype("datetime64[D]")
-        return np.asarray((later + within).astype("datetime64[us]") + rest)
+        return np.asarray(_add_months(days, np.asarray(steps) * MONTHS[freq]).astype("datetime64[us]") + rest)
     if freq == "h":
         return np.asarray(ds + np.asarray(steps) * np.timedelta64(1, "h"))
     return np.asarray(ds + np.asarray(steps) * np.timedelta64(DAYS[freq], "D"))
+
+
+def _add_months(days: Dates, count: Ints) -> Dates:
+    """Return the same day of a later month; the last day of a month, and a day that month lacks, give its last."""
+    months = days.astype("datetime64[M]")
+    within = days - months.astype("datetime64[D]")
+    was_last = (days + 1).astype("datetime64[M]") > months
+    later = months + count
+    last = (later + 1).astype("datetime64[D]") - 1
+    return np.asarray(np.where(was_last, last, np.minimum(later.astype("datetime64[D]") + within, last)))
 
 
 def steps_between(earlier: Dates, later: Dates, freq: str, calendar: str) -> Ints:

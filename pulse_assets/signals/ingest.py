@@ -20,6 +20,7 @@ from pulse_resources.lake.lake import Reader
 from pulse_resources.sources.protocol import Delivery, Source
 
 BRONZE = {"market_bars": MARKET_BARS, "macro_vintages": MACRO_VINTAGES}
+VERSIONS = (("bars_version", MARKET_BARS), ("vintages_version", MACRO_VINTAGES))
 
 
 @dataclass
@@ -44,17 +45,18 @@ def ingest(lake: Lake, source: Source, clock: Clock, evidence: Evidence | None =
     A source that says it has not changed since the last complete look is not read. One that fails is logged as failed
     after what it delivered before has landed; other sources are not affected, so this never raises for a source.
     """
-    report = Ingest(source.name, clock(), fingerprint=source.fingerprint())
-    last = _last_complete(lake, source.name)
-    if last and report.fingerprint and _nothing_changed(lake, last, report.fingerprint):
-        report.outcome = "unchanged"
-        report.rows_quarantined = int(str(last["rows_quarantined"]))
-    else:
-        try:
+    report = Ingest(source.name, clock())
+    try:
+        report.fingerprint = source.fingerprint()
+        last = _last_complete(lake, source.name)
+        if last and report.fingerprint and _nothing_changed(lake, last, report.fingerprint):
+            report.outcome = "unchanged"
+            report.rows_quarantined = int(str(last["rows_quarantined"]))
+        else:
             for delivery in source.fetch(_newest(lake, source.name)):
                 _take(lake, source.name, delivery, clock(), report, evidence)
-        except (TransientFailure, PermanentFailure) as error:
-            report.outcome, report.error = "failed", f"{type(error).__name__}: {error}"
+    except (TransientFailure, PermanentFailure) as error:
+        report.outcome, report.error = "failed", f"{type(error).__name__}: {error}"
     _log(lake, report, evidence)
     return report
 
@@ -75,7 +77,7 @@ def _take(
         report.rows_new += new
         report.rows_corrected += corrected
     if len(refused):
-        rows = _constant(refused, source=source, table=MARKET_BARS.name, origin=delivery.origin)
+        rows = _constant(refused, source=source, table=BRONZE[delivery.table].name, origin=delivery.origin)
         rows = rows.append_column("received_at", pa.array([now] * len(rows), QUARANTINE.type_of("received_at")))
         lake.append_missing(QUARANTINE, _once(rows), app_id=f"quarantine/{source}", evidence=evidence)
         report.rows_quarantined += len(refused)
@@ -118,14 +120,16 @@ def _last_complete(lake: Lake, source: str) -> dict[str, object] | None:
 
 
 def _versions(lake: Lake) -> dict[str, int]:
-    pairs = (("bars_version", MARKET_BARS), ("vintages_version", MACRO_VINTAGES))
-    return {name: lake.open(table).version() if lake.exists(table) else -1 for name, table in pairs}
+    return {name: lake.open(table).version() if lake.exists(table) else -1 for name, table in VERSIONS}
 
 
 def _nothing_changed(lake: Lake, last: dict[str, object], fingerprint: str) -> bool:
     """Return whether the source is as it was, and bronze was not removed or restored since."""
-    now = _versions(lake)
-    return last["fingerprint"] == fingerprint and all(now[name] >= int(str(last[name])) for name in now)
+    seen = {name: int(str(last[name])) for name, _ in VERSIONS}
+    if last["fingerprint"] != fingerprint or any(now < seen[name] for name, now in _versions(lake).items()):
+        return False
+    since = (commit for name, table in VERSIONS for commit in lake.history(table) if commit["version"] > seen[name])
+    return not any(commit["operation"] == "RESTORE" for commit in since)
 
 
 def _log(lake: Lake, report: Ingest, evidence: Evidence | None) -> None:

@@ -1,6 +1,7 @@
 """A folder of CSV and Parquet files: bars, or any series with an id, a time and a value."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -56,9 +57,13 @@ class FolderSource:
     ) -> None:
         self.name = name
         self.path = Path(path).expanduser()
+        if not isinstance(columns, Mapping | None):
+            raise ConfigError(f"source {name!r}: expected `columns` as ours: theirs, came {columns!r}")
         self.columns = dict(columns or {})
         self.kind = kind
-        self.traits = Traits(kind or "price", unit, freq, calendar, lag_hours)
+        self.traits = Traits(
+            kind or "price", str(unit), None if freq is None else str(freq), str(calendar), float(lag_hours)
+        )
         unknown = sorted(set(self.columns) - set(ALIASES))
         if unknown:
             raise ConfigError(f"source {name!r}: columns {unknown} are none of ours; ours are {sorted(ALIASES)}")
@@ -70,22 +75,22 @@ class FolderSource:
         digest = hashlib.blake2b(repr((self.columns, self.traits)).encode(), digest_size=12)
         for path in self._files():
             state = path.lstat()
-            digest.update(f"{path.relative_to(self.path)}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+            digest.update(f"{_shown(path.relative_to(self.path))}|{state.st_size}|{state.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
     def fetch(self, since: Mapping[str, datetime]) -> Iterator[Delivery]:  # noqa: ARG002 - files are read whole
         """Yield one delivery a file, in order of their names."""
         for path in self._files():
-            origin = str(path.relative_to(self.path))
+            origin = _shown(path.relative_to(self.path))
             rows, problems = self._read(path, origin)
-            yield self._delivery(rows, problems, path.stem, origin)
+            yield self._delivery(rows, problems, _shown(Path(path.stem)), origin)
 
     def _files(self) -> list[Path]:
         found = (path for path in self.path.rglob("*") if path.suffix.lower() in SUFFIXES)
         return sorted(path for path in found if path.is_file() or path.is_symlink())
 
     def _read(self, path: Path, origin: str) -> tuple[pa.Table, list[Problem]]:
-        target = path.resolve()
+        target = Path(os.path.realpath(path))  # unlike resolve(), no error for a link to itself
         if not target.is_relative_to(self.path.resolve()):
             detail = "the link leads out of the folder; copy the file into it instead"
             return pa.table({}), [Problem("link_outside_folder", detail, "", origin)]
@@ -94,7 +99,7 @@ class FolderSource:
         try:
             if path.suffix.lower() == ".csv":
                 return parse_csv(path.read_bytes(), origin)
-            return pq.ParquetFile(path).read(), []
+            return _parquet(path, origin)
         except (pa.ArrowException, OSError) as error:
             return pa.table({}), [Problem("unreadable_file", f"{type(error).__name__}: {str(error)[:300]}", "", origin)]
 
@@ -122,3 +127,16 @@ class FolderSource:
     def _traits(self, table: BronzeTable) -> Traits:
         kind = self.kind or ("price" if table == "market_bars" else "other")
         return Traits(kind, self.traits.unit, self.traits.freq, self.traits.calendar, self.traits.lag_hours)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as text that can be stored: bytes of its name that are no UTF-8 become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _parquet(path: Path, origin: str) -> tuple[pa.Table, list[Problem]]:
+    rows = pq.ParquetFile(path).read()
+    if len(set(rows.column_names)) < len(rows.column_names):
+        return pa.table({}), [Problem("bad_header", f"two columns share a name in {rows.column_names}", "", origin)]
+    problems = [] if len(rows) else [Problem("empty_file", "expected rows, came none", "", origin)]
+    return rows, problems

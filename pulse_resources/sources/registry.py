@@ -30,7 +30,7 @@ def build_source(options: Mapping[str, object]) -> Source:
     """
     settings = dict(options)
     kind = str(settings.pop("use", ""))
-    settings.setdefault("name", kind)
+    settings["name"] = str(settings.get("name", kind))
     points = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in points:
         near = difflib.get_close_matches(kind, points, n=1)
@@ -38,7 +38,9 @@ def build_source(options: Mapping[str, object]) -> Source:
         raise ConfigError(f"unknown source {kind!r}; installed are {', '.join(sorted(points))}.{hint}")
     try:
         source = points[kind].load()(**settings)
-    except TypeError as error:
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"source {kind!r} does not take these options: {error}") from error
     if not isinstance(source, Source):
         raise ConfigError(f"{points[kind].value} is no Source: it needs name, fingerprint() and fetch(since)")
