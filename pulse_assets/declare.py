@@ -11,10 +11,19 @@ from typing import Any
 
 import dagster as dg
 
-from pulse_resources.errors import PartitionError
+from pulse_resources.errors import ConfigError, PartitionError
 from pulse_resources.lake import TableContract
 
-START = date.fromisoformat(os.environ.get("PULSE_START", "1990-01-01"))
+
+def _start() -> date:
+    text = os.environ.get("PULSE_START", "1990-01-01")
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"PULSE_START is {text!r}; expected a date such as 1990-01-01") from error
+
+
+START = _start()
 """First ``as_of`` partition; whatever was known before it belongs to it."""
 
 AS_OF = dg.TimeWindowPartitionsDefinition(

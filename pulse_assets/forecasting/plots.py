@@ -22,7 +22,6 @@ def fan_charts(history: pd.DataFrame, forecasts: pd.DataFrame, series: list[str]
     series
         Which to draw; the first twelve are.
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     series = series[:12]
@@ -40,9 +39,8 @@ def fan_charts(history: pd.DataFrame, forecasts: pd.DataFrame, series: list[str]
             axes.fill_between(times, lower, upper, color="#1f6fb2", alpha=shade, linewidth=0, label=label)
         axes.plot(times, np.concatenate((start["y"], ahead["q500"])), color="#1f6fb2", linewidth=1)
         axes.set_title(unique_id, fontsize=12)
-        ticks = AutoDateLocator(maxticks=5)
-        axes.xaxis.set_major_locator(ticks)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
+        ends = pd.concat([past["ds"].head(1), ahead["ds"].tail(1)])
+        axes.set_xticks(ends, [f"{moment:%Y-%m-%d}" for moment in ends])
         axes.tick_params(labelsize=10)
         axes.grid(alpha=0.2)
         if place == 1:

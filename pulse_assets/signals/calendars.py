@@ -109,14 +109,14 @@ def steps_between(earlier: Dates, later: Dates, freq: str, calendar: str) -> Int
     return np.asarray((last - first).astype(np.int64) // DAYS[freq], np.int64)
 
 
-def infer_freq(ds: Dates) -> str:
-    """Return the frequency of event times from the median distance of the first thirty.
+def infer_freq(ds: Dates, default: str = "D") -> str:
+    """Return the frequency of event times from the median distance of the first thirty; ``default`` for one alone.
 
     Only the first thirty are looked at, so that what comes later changes nothing of what was computed before.
     """
     first = np.unique(ds)[:30]
     if len(first) < 2:
-        return "D"
+        return default
     days = float(np.median(np.diff(first) / np.timedelta64(1, "D")))
     if days < 0.5:
         return "h"

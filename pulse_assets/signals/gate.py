@@ -216,7 +216,9 @@ def _apply_rules(frame: pd.DataFrame, reasons: pd.Series, details: pd.Series, sh
 def _finish(frame: pd.DataFrame, shape: Shape, receipt: Receipt) -> pd.DataFrame:
     if receipt.freq is None:
         first = frame.sort_values(["known_at", "ds"]).groupby(shape.identity).head(FREQ_SETTLED_BY)
-        freqs = first.groupby(shape.identity)["ds"].agg(lambda ds: infer_freq(ds.dt.tz_localize(None).to_numpy()))
+        default = "B" if shape.table == "market_bars" else "D"
+        times = first["ds"].dt.tz_localize(None).groupby(first[shape.identity])
+        freqs = times.agg(lambda ds: infer_freq(ds.to_numpy(), default))
         frame["freq"] = frame[shape.identity].map(freqs).astype(object)
     else:
         frame["freq"] = receipt.freq

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from pulse_assets.signals.gate import SHAPES, Gated, Receipt, Shape, gate, refusals
 from pulse_assets.signals.tables import INGESTS, MACRO_VINTAGES, MARKET_BARS, QUARANTINE
-from pulse_assets.signals.vintages import fresh_rows
+from pulse_assets.signals.vintages import fresh_rows, keep_settled
 from pulse_resources.clock import Clock
 from pulse_resources.errors import PermanentFailure, TransientFailure
-from pulse_resources.lake import Evidence, Lake, TableContract
+from pulse_resources.lake import Evidence, Lake
 from pulse_resources.lake.lake import Reader
 from pulse_resources.sources.protocol import Delivery, Source
 
@@ -73,7 +73,7 @@ def _take(
     refused = pa.concat_tables([problems, gated.refused])
     report.rows_delivered += len(delivery.rows) + len(delivery.problems)
     if len(gated.accepted):
-        new, corrected = _append(lake, BRONZE[delivery.table], shape, source, gated.accepted, evidence)
+        new, corrected = _append(lake, source, shape, gated.accepted, evidence, inferred=traits.freq is None)
         report.rows_new += new
         report.rows_corrected += corrected
     if len(refused):
@@ -86,20 +86,30 @@ def _take(
 
 
 def _append(
-    lake: Lake, contract: TableContract, shape: Shape, source: str, accepted: pa.Table, evidence: Evidence | None
+    lake: Lake,
+    source: str,
+    shape: Shape,
+    accepted: pa.Table,
+    evidence: Evidence | None,
+    *,
+    inferred: bool,
 ) -> tuple[int, int]:
-    """Append what is new; the comparison and the commit see the same snapshot. Returns rows and corrections."""
+    """Append what is new; the comparison and the commit see the same snapshot. Returns rows and corrections.
+
+    ``inferred`` says that the rows' frequency was inferred, so that one held already wins.
+    """
     corrected = 0
 
     def missing(read: Reader) -> pa.Table:
         nonlocal corrected
         ours = (pc.field("source") == source) & pc.field(shape.identity).isin(pc.unique(accepted[shape.identity]))
-        held = read(columns=[shape.identity, "ds", "known_at", "known_at_basis", *shape.numbers], where=ours)
+        held = read(columns=[shape.identity, "ds", "known_at", "known_at_basis", "freq", *shape.numbers], where=ours)
         fresh = fresh_rows(accepted, held, shape.identity, shape.numbers)
         corrected = fresh.corrected
-        return _constant(fresh.rows, source=source)
+        rows = keep_settled(fresh.rows, held, shape.identity) if inferred else fresh.rows
+        return _constant(rows, source=source)
 
-    commit = lake.append(contract, missing, app_id=f"ingest/{source}", evidence=evidence)
+    commit = lake.append(BRONZE[shape.table], missing, app_id=f"ingest/{source}", evidence=evidence)
     return commit.rows, corrected if commit.rows else 0
 
 

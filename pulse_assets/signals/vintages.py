@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,27 @@ def fresh_rows(accepted: pa.Table, held: pa.Table, identity: str, values: tuple[
     new.loc[correction, "known_at_basis"] = "received"
     rows = pa.Table.from_pandas(new[~said_before | correction], schema=accepted.schema, preserve_index=False)
     return Fresh(rows, int(correction.sum()))
+
+
+def keep_settled(rows: pa.Table, held: pa.Table, identity: str) -> pa.Table:
+    """Return the rows with the frequency of the first row held of their series, where there is one.
+
+    A frequency inferred from one delivery must not change a series: a folder may hold one file a day.
+
+    Parameters
+    ----------
+    rows
+        Rows to append, with ``freq``.
+    held
+        Rows of the same source: the identity, ``known_at`` and ``freq``.
+    """
+    if not len(rows) or not len(held):
+        return rows
+    first = held.to_pandas().sort_values("known_at", kind="stable").drop_duplicates(identity)
+    place = pc.index_in(rows[identity], pa.array(first[identity], pa.string()))
+    settled = pa.chunked_array([pa.array(first["freq"], pa.string())]).take(place)
+    at = rows.column_names.index("freq")
+    return rows.set_column(at, rows.schema.field(at), pc.coalesce(settled, rows["freq"]))
 
 
 def _compare(

@@ -31,13 +31,13 @@ def test_three_series_share_a_row(count: int, rows: int) -> None:
     names = [f"s{k}" for k in range(count)]
     png = fan_charts(*scene(names), names)
     assert png.startswith(PNG)
-    assert size_of(png) == (960, round(208 * rows))
+    assert size_of(png) == (1170, 306 * rows)
     assert len(png) < 300_000
 
 
 def test_more_than_twelve_series_are_cut_to_four_rows() -> None:
     names = [f"s{k:02}" for k in range(14)]
-    assert size_of(fan_charts(*scene(names), names)) == (960, 832)
+    assert size_of(fan_charts(*scene(names), names)) == (1170, 306 * 4)
 
 
 def test_the_same_forecasts_make_the_same_picture() -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse_assets.signals.vintages import Fresh, fresh_rows
+from pulse_assets.signals.vintages import Fresh, fresh_rows, keep_settled
 
 TIME = pa.timestamp("us", "UTC")
 JANUARY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -165,3 +165,10 @@ def test_the_latest_row_says_what_the_source_said_last_under_one_stated_time(sai
     for received, value in enumerate(said, start=5):
         held.take(delivery((value, JANUARY + 2 * DAY), received=received))
     assert held.latest() == said[-1]
+
+
+def test_an_inferred_frequency_does_not_change_a_series_that_is_held() -> None:
+    moment = pa.array([datetime(2024, 1, 3, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+    held = pa.table({"symbol": ["a"], "known_at": moment, "freq": ["B"]})
+    rows = pa.table({"symbol": ["a", "b"], "freq": ["D", "W"]})
+    assert keep_settled(rows, held, "symbol")["freq"].to_pylist() == ["B", "W"]
