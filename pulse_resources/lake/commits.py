@@ -87,29 +87,31 @@ def with_retries(name: str, open_table: Callable[[], DeltaTable], attempt: Calla
     started: list[int] = []
     error: CommitFailedError | None = None
     for number in range(ATTEMPTS):
+        if number:
+            time.sleep(random.uniform(0.02, 0.08) * 2**number)  # noqa: S311 - jitter, not a secret
         table = open_table()
         started.append(table.version())
         try:
             return attempt(table)
         except CommitFailedError as conflict:
             error = conflict
-            time.sleep(random.uniform(0.02, 0.08) * 2**number)  # noqa: S311 - jitter, not a secret
     raise WriteConflictError(
         f"{name}: {ATTEMPTS} attempts lost against other writers (started from version {started[-1]}, newest is "
         f"{open_table().version()}): {error}. Run one writer a table at a time, then launch this run again."
     ) from error
 
 
-def sync_to_disk(table: DeltaTable, versions: range) -> None:
-    """Force the files of some commits of a local table to disk; does nothing for object stores."""
-    root = Path(table.table_uri.removeprefix("file://"))
+def sync_to_disk(root: Path, versions: range, above: int = 0) -> None:
+    """Force to disk the files of some commits of the table in ``root``, and the folders that name them.
+
+    ``above`` is how many folders above ``root`` may be new, too.
+    """
     log = root / "_delta_log"
-    if not log.is_dir():
-        return
-    folders = {log}
+    folders = {log, root, *root.parents[:above]}
     for version in versions:
         commit = log / f"{version:020}.json"
-        for path in [*_added_files(root, commit), commit]:
+        checkpoint = [log / f"{version:020}.checkpoint.parquet", log / "_last_checkpoint"]
+        for path in [*_added_files(root, commit), commit, *(checkpoint if checkpoint[0].exists() else [])]:
             _fsync(path)
             folders.add(path.parent)
     for folder in folders:

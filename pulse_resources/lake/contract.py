@@ -120,7 +120,9 @@ class TableContract:
 
     def type_of(self, column: str) -> pa.DataType:
         """Return the Arrow type of a column."""
-        return next(c.type for c in self.columns if c.name == column)
+        if column not in self.schema.names:
+            raise ContractError(f"{self.name}: no column {column!r}; the contract has {self.schema.names}")
+        return self.schema.field(column).type
 
     def empty(self) -> pa.Table:
         """Return the table without rows."""
@@ -167,7 +169,7 @@ class TableContract:
             )
         array = rows[column.name]
         try:
-            array = array if array.type == column.type else array.cast(column.type)
+            array = array if array.type == column.type else _cast(array, column.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ContractError(
                 f"{self.name}.{column.name}: expected {column.type}, came {array.type}: {str(error)[:200]}"
@@ -191,6 +193,14 @@ class TableContract:
 def mask_of(rule: Rule, rows: pa.Table) -> pa.ChunkedArray:
     """Return which rows satisfy a rule; null counts as broken."""
     return pc.fill_null(rule.holds(rows), fill_value=False)
+
+
+def _cast(array: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Cast without loss; Arrow alone would cut the time of day off a timestamp that becomes a date."""
+    cast = array.cast(kind)
+    if pa.types.is_date(kind) and pa.types.is_timestamp(array.type) and not cast.cast(array.type).equals(array):
+        raise pa.ArrowInvalid("a time of day would be lost")
+    return cast
 
 
 def _field(column: Column) -> pa.Field:

@@ -46,6 +46,7 @@ def compact(lake: Lake, contract: TableContract) -> tuple[int, int]:
     table = lake.open(contract)
     metrics = table.optimize.compact()
     table.create_checkpoint()
+    lake.make_durable(contract, table.version() - 1)
     return int(metrics["numFilesRemoved"]), int(metrics["numFilesAdded"])
 
 
