@@ -12,7 +12,7 @@ from pulse_assets.signals.silver import first_missing, to_series
 from pulse_assets.signals.tables import INGESTS, MACRO_VINTAGES, MARKET_BARS, QUARANTINE, SERIES
 from pulse_resources.evidence import evidence_of
 from pulse_resources.lake.io_manager import ALSO_FROM, INPUTS
-from pulse_resources.lake.lake import end_of
+from pulse_resources.lake.reading import end_of
 from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.market import Market
 

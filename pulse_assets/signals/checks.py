@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
 from pulse_assets.signals.tables import INGESTS, SERIES
-from pulse_resources.lake.lake import end_of
+from pulse_resources.lake.reading import end_of
 from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.market import Market
 

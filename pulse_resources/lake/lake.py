@@ -1,36 +1,26 @@
 """Reads and writes the lake's tables. Knows contracts and Delta; knows nothing of Dagster or of what rows mean."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.fs as fs
 from deltalake import DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from pulse_resources.errors import ContractError, PartitionError, TableMissingError
+from pulse_resources.errors import PartitionError, TableMissingError
 from pulse_resources.lake.commits import Commit, Evidence, Progress, sync_to_disk, with_retries
 from pulse_resources.lake.contract import TableContract
 from pulse_resources.lake.encoding import writer_properties
 from pulse_resources.lake.faults import crash_point
-from pulse_resources.lake.order import in_order
 from pulse_resources.lake.partitions import Partitions, add_folder
-
-BLOCK_ROWS = 250_000
-"""Rows gathered from a stream before they are committed: about 60 MB of a table with 23 quantiles."""
+from pulse_resources.lake.reading import read_table
+from pulse_resources.lake.writing import blocks, checked, fitted
 
 Reader = Callable[..., pa.Table]
-
-
-def end_of(as_of: date) -> datetime:
-    """Return the first moment after an ``as_of`` day (UTC): rows known strictly before it were known that day."""
-    return datetime.combine(as_of + timedelta(days=1), time.min, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,8 @@ class Lake:
         """Replace exactly the given partitions by the given rows.
 
         A table is one commit. A stream, sorted by the partition column, is cut at partition borders into commits of
-        about :data:`BLOCK_ROWS` rows, so memory stays flat; each partition is whole before or after a crash.
+        about :data:`~pulse_resources.lake.writing.BLOCK_ROWS` rows, so memory stays flat; each partition is whole
+        before or after a crash.
 
         Raises
         ------
@@ -129,8 +120,10 @@ class Lake:
         evidence = evidence or Evidence()
         self.create(contract)
         written = commits = version = done = 0
-        for block, piece in _blocks(contract, rows, partitions, extra=evolve_schema):
-            table = add_folder(contract, _checked(contract, block, piece, extra=evolve_schema))
+        for block, piece in blocks(contract, rows, partitions, extra=evolve_schema):
+            table = checked(contract, block, extra=evolve_schema)
+            piece.check(contract, table)
+            table = add_folder(contract, table)
             version = self._commit(contract, table, piece.predicate(contract.physical), evidence, evolve_schema)
             written, commits, done = written + len(block), commits + 1, done + len(piece.values)
             on_commit(Progress(done, len(partitions.values), written, version))
@@ -166,10 +159,10 @@ class Lake:
             done = table.transaction_version(app_id)
             if app_version is not None and done is not None and done >= app_version:
                 return Commit(contract.name, table.version(), 0, 0)
-            fresh = rows if isinstance(rows, pa.Table) else rows(lambda **wish: _read(contract, table, **wish))
+            fresh = rows if isinstance(rows, pa.Table) else rows(lambda **wish: read_table(contract, table, **wish))
             if not len(fresh):
                 return Commit(contract.name, table.version(), 0, 0)
-            stored = _fitted(contract, add_folder(contract, in_order(contract.cast(fresh), _order(contract))[0]), table)
+            stored = fitted(contract, add_folder(contract, checked(contract, fresh)), table)
             number = app_version if app_version is not None else table.version() + 1
             before = table.version()
             crash_point("before_commit")
@@ -224,7 +217,7 @@ class Lake:
         """
         if version is None and not self.exists(contract):
             return contract.empty().select(columns or contract.schema.names)
-        return _read(contract, self.open(contract, version), as_of=as_of, columns=columns, where=where)
+        return read_table(contract, self.open(contract, version), as_of=as_of, columns=columns, where=where)
 
     def snapshot(self) -> "Snapshot":
         """Return a reader that pins each table's version at its first read and remembers it."""
@@ -242,7 +235,7 @@ class Lake:
             crash_point("before_commit")
             write_deltalake(
                 table,
-                _fitted(contract, rows, table, evolve_schema=evolve_schema),
+                fitted(contract, rows, table, evolve_schema=evolve_schema),
                 mode="overwrite",
                 predicate=predicate,
                 schema_mode="merge" if evolve_schema else None,
@@ -289,114 +282,3 @@ class Snapshot:
         if contract.name in self.missing:
             return contract.empty().select(wish.get("columns") or contract.schema.names)
         return self.lake.read(contract, version=self.versions[contract.name], **wish)
-
-
-def _read(
-    contract: TableContract,
-    table: DeltaTable,
-    *,
-    as_of: date | None = None,
-    columns: list[str] | None = None,
-    where: pc.Expression | None = None,
-) -> pa.Table:
-    if as_of is not None:
-        known = _known_by(contract, as_of)
-        where = known if where is None else where & known
-    dataset: ds.Dataset = table.to_pyarrow_dataset(filesystem=_native(table.table_uri))
-    declared = contract.stored_schema.names
-    wanted = columns or [*contract.schema.names, *(name for name in dataset.schema.names if name not in declared)]
-    rows = dataset.to_table(columns=[name for name in wanted if name in dataset.schema.names], filter=where)
-    for name in wanted:
-        if name not in rows.column_names:  # an older version, from before the column was added
-            rows = rows.append_column(name, pa.nulls(len(rows), contract.type_of(name)))
-    return rows.cast(pa.schema([_plain(contract, rows.schema.field(name)) for name in wanted]))
-
-
-def _native(uri: str) -> fs.FileSystem | None:
-    """Return Arrow's own file system for a local table, None for an object store.
-
-    delta-rs hands Arrow a file system written in Python. Its files may be closed on a thread of Arrow's while the
-    interpreter ends, which then aborts the process (seen in one of seven runs on a busy machine, November 2026).
-    """
-    path = uri.removeprefix("file://")
-    return None if "://" in path else fs.SubTreeFileSystem(unquote(path), fs.LocalFileSystem())
-
-
-def _plain(contract: TableContract, came: pa.Field) -> pa.Field:
-    declared = came.name in contract.schema.names
-    return contract.schema.field(came.name).with_nullable(True) if declared else came
-
-
-def _known_by(contract: TableContract, as_of: date) -> pc.Expression:
-    names = contract.schema.names
-    filters = []
-    if "known_at" in names:
-        filters.append(pc.field("known_at") < pa.scalar(end_of(as_of), contract.type_of("known_at")))
-    if contract.partition and pa.types.is_date(contract.type_of(contract.partition)):
-        filters.append(pc.field(contract.partition) <= pa.scalar(as_of))
-    if not filters:
-        raise PartitionError(
-            f"{contract.name} has neither `known_at` nor a date partition: it cannot be read as of a day"
-        )
-    return filters[0] if len(filters) == 1 else filters[0] & filters[1]
-
-
-def _fitted(contract: TableContract, rows: pa.Table, table: DeltaTable, *, evolve_schema: bool = False) -> pa.Table:
-    """Make rows fit the stored table: nulls for columns that it has gained and this code does not know."""
-    stored = {column.name: column for column in table.schema().fields}
-    ours = {column.name: column for column in Schema.from_arrow(rows.schema).fields}
-    retyped = [name for name in ours if name in stored and ours[name].type != stored[name].type]
-    added = [name for name in ours if name not in stored and not (evolve_schema and ours[name].nullable)]
-    lacking = [name for name in stored if name not in ours and not stored[name].nullable]
-    if retyped or added or lacking:
-        raise ContractError(
-            f"{contract.name}: the stored table has other columns than the contract (of another type: {retyped}, only "
-            f"in the contract: {added}, only stored: {lacking}). Write once with evolve_schema=True to add nullable "
-            "columns; other changes need a new table."
-        )
-    for column in pa.schema(table.schema().to_arrow()):
-        if column.name not in rows.column_names:
-            rows = rows.append_column(column.name, pa.nulls(len(rows), column.type))
-    return rows
-
-
-def _order(contract: TableContract) -> tuple[str, ...]:
-    return contract.sort or contract.key
-
-
-def _checked(contract: TableContract, rows: pa.Table, partitions: Partitions, *, extra: bool) -> pa.Table:
-    table = contract.cast(rows, extra=extra)
-    partitions.check(contract, table)
-    table, unique = in_order(table, _order(contract))
-    broken = contract.broken_rules(table, key_is_unique=unique and not contract.sort)
-    if broken:
-        said = "; ".join(f"{name}: {count} rows" for name, count in broken.items())
-        raise ContractError(f"{contract.name}: nothing was written, rows break the contract's rules ({said})")
-    return table
-
-
-def _blocks(
-    contract: TableContract, rows: pa.Table | pa.RecordBatchReader, partitions: Partitions, *, extra: bool
-) -> Iterator[tuple[pa.Table, Partitions]]:
-    """Cut a stream at partition borders; together the pieces cover all partitions, also those without rows."""
-    if isinstance(rows, pa.Table):
-        yield rows, partitions
-        return
-    column, left = partitions.column, list(partitions.values)
-    held = None
-    newest = None
-    for came in rows:
-        if not len(came):
-            continue
-        batch = contract.cast(pa.table(came), extra=extra)  # before the cut: it compares and drops no null
-        low, high = pc.min_max(batch[column]).as_py().values()
-        if newest is not None and low < newest:
-            raise PartitionError(f"{contract.name}: a stream must come in order of {column}; {low} came after {newest}")
-        newest = high
-        held = batch if held is None else pa.concat_tables([held, batch])
-        done = [value for value in left if value < newest]
-        if len(held) >= BLOCK_ROWS and done:
-            yield held.filter(pc.field(column) < pa.scalar(newest)), Partitions.of(column, done)
-            left = left[len(done) :]
-            held = held.filter(pc.field(column) >= pa.scalar(newest))
-    yield rows.schema.empty_table() if held is None else held, Partitions.of(column, left) if left else partitions

@@ -12,8 +12,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from pulse_resources.lake import Column, Lake, Partitions, TableContract, faults
-from pulse_resources.lake import lake as lake_module
+from pulse_resources.lake import Column, Lake, Partitions, TableContract, faults, writing
 
 DAYS = [date(2023, 12, 27) + timedelta(days=step) for step in range(10)]
 AROUND = [DAYS[0] - timedelta(days=1), *DAYS, DAYS[-1] + timedelta(days=1)]
@@ -111,7 +110,7 @@ def main(job: str, root: str, point: str, nth: str, start: str) -> None:
     lake = Lake(root)
     if job in {"overwrite", "stream", "forever"} and point != "after_create" and not lake.exists(BY_DAY):
         lake.overwrite(BY_DAY, rows_for(AROUND, 0), Partitions.of("day", AROUND))
-    lake_module.BLOCK_ROWS = 2 * ROWS_A_DAY
+    writing.BLOCK_ROWS = 2 * ROWS_A_DAY
     faults.hook = die_at(point, int(nth))
     JOBS[job](lake, int(start))
 

@@ -20,10 +20,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pulse_resources.errors import ContractError, PartitionError, TableMissingError, WriteConflictError
-from pulse_resources.lake import Column, Evidence, Lake, Partitions, Rule, TableContract, commits
+from pulse_resources.lake import Column, Evidence, Lake, Partitions, Rule, TableContract, commits, writing
 from pulse_resources.lake import lake as lake_module
 from pulse_resources.lake.commits import Progress
-from pulse_resources.lake.lake import end_of
+from pulse_resources.lake.reading import end_of
 
 DAYS = [date(2023, 12, 26) + timedelta(days=step) for step in range(14)]
 """Two weeks around a new year, weekends included."""
@@ -92,7 +92,7 @@ def held(lake: Lake, contract: TableContract = BY_DAY) -> dict[date, list[float]
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commit a stream every four rows."""
-    monkeypatch.setattr(lake_module, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(writing, "BLOCK_ROWS", 4)
 
 
 # Overwrite of a table
@@ -245,7 +245,7 @@ def test_any_sequence_of_overwrites_ends_where_a_dictionary_ends(
     contract = changed(BY_DAY, physical=physical)
     expected: dict[date, list[float]] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lake_module, "BLOCK_ROWS", 5)
+        patch.setattr(writing, "BLOCK_ROWS", 5)
         for number, (asked, filled, streamed) in enumerate(writes):
             rows = rows_for(sorted(asked & filled), float(number))
             lake.overwrite(contract, stream(rows, 3) if streamed else rows, days_of(*asked))

@@ -25,8 +25,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pulse_resources.errors import TableMissingError
-from pulse_resources.lake import Column, Lake, Partitions, TableContract
-from pulse_resources.lake import lake as lake_module
+from pulse_resources.lake import Column, Lake, Partitions, TableContract, writing
 from pulse_resources.lake.resource import DeltaLake, default_root
 from pulse_resources.lake.upkeep import compact, health
 
@@ -153,7 +152,7 @@ def test_a_range_replaces_its_days_across_folders(store: Lake) -> None:
 
 
 def test_a_stream_is_committed_in_pieces(store: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lake_module, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(writing, "BLOCK_ROWS", 3)
     rows = rows_for(DAYS, 1.0)
     reader = pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(max_chunksize=2))
     assert store.overwrite(BY_DAY, reader, days_of(DAYS)).commits == 4
