@@ -60,7 +60,7 @@ $(STAMP): requirements.lock pyproject.toml
 	  uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e . ; \
 	else \
 	  $(PYTHON) -m venv .venv && \
-	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock && \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . ; \
 	fi
 	@touch $(STAMP)
