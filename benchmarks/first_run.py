@@ -13,7 +13,7 @@ from benchmarks.report import Report, environment
 
 def pulse_run(folder: Path) -> tuple[float, float, int]:
     """Run ``pulse run`` with everything in a folder; return wall seconds, peak MiB of its process tree, exit code."""
-    command = [sys.executable, "-m", "jobs.cli", "run"]
+    command = [str(Path(sys.executable).with_name("pulse")), "run"]
     started, peak = time.perf_counter(), 0.0
     with subprocess.Popen(
         command, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

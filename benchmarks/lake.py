@@ -5,8 +5,12 @@ rules, key check, order, commit with evidence, sync to disk.
 """
 
 import argparse
+import gc
+import os
 import statistics
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.report import Report, measured
+from benchmarks.report import Cost, Report, measured
 from pulse_resources.lake import Column, Lake, TableContract
 from pulse_resources.lake.io_manager import delta_io_manager
 from pulse_resources.lake.resource import DeltaLake
@@ -75,6 +79,15 @@ def write_through_dagster(table: pa.Table, root: Path, windows: Windows) -> None
     )
 
 
+@contextmanager
+def settled() -> Iterator[Cost]:
+    """Measure a block after what was written before has reached the disk, so that neither pays for the other."""
+    os.sync()
+    gc.collect()
+    with measured() as cost:
+        yield cost
+
+
 def compare(table: pa.Table, windows: Windows, rounds: int) -> dict[str, float]:
     """Return medians over interleaved rounds: wall seconds of plain Parquet and of the lake, writing and reading."""
     costs: dict[str, list[float]] = {
@@ -88,9 +101,9 @@ def compare(table: pa.Table, windows: Windows, rounds: int) -> dict[str, float]:
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            with measured() as plain:
+            with settled() as plain:
                 pq.write_table(table, root / "plain.parquet")
-            with measured() as ours:
+            with settled() as ours:
                 write_through_dagster(table, root / "lake", windows)
             with measured() as plain_read:
                 pq.read_table(root / "plain.parquet")
