@@ -11,6 +11,8 @@ from pulse_resources.lake.contract import TableContract
 from pulse_resources.lake.order import in_order
 from pulse_resources.lake.partitions import Partitions
 
+BATCH_ROWS = 65_536
+"""Rows handed to delta-rs at a time: with one batch for all, checking and encoding cannot overlap."""
 BLOCK_ROWS = 250_000
 """Rows gathered from a stream before they are committed: about 60 MB of a table with 23 quantiles."""
 
@@ -31,7 +33,7 @@ def fitted(contract: TableContract, rows: pa.Table, table: DeltaTable, *, evolve
     for column in pa.schema(table.schema().to_arrow()):
         if column.name not in rows.column_names:
             rows = rows.append_column(column.name, pa.nulls(len(rows), column.type))
-    return rows
+    return pa.Table.from_batches(rows.to_batches(max_chunksize=BATCH_ROWS), rows.schema)
 
 
 def order_of(contract: TableContract) -> tuple[str, ...]:
