@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 TESTS ?= tests pulse_assets pulse_resources
-PANEL ?= ../shared/data/sp500_ohlcv_2013_2018.parquet
+PANEL ?=
 
 .PHONY: help run ui test check format drill bench docs lock clean
 
@@ -34,11 +34,12 @@ format: $(STAMP)  ## put the code into shape
 drill: $(STAMP)  ## kill writers at every named point, and more
 	@$(BIN)/pytest -m drill $(TESTS)
 
-bench: $(STAMP)  ## print the figures of the README and the notes (several minutes)
+bench: $(STAMP)  ## print the figures (minutes); PANEL=file.parquet of daily bars adds the backfill of a panel
 	@$(BIN)/python -m benchmarks.location
 	@$(BIN)/python -m benchmarks.lake
 	@$(BIN)/python -m benchmarks.first_run
-	@$(BIN)/python -m benchmarks.panel_backfill $(PANEL)
+	@if [ -n "$(PANEL)" ]; then $(BIN)/python -m benchmarks.panel_backfill "$(PANEL)"; \
+	else echo "no panel named, so no panel_backfill: make bench PANEL=bars.parquet"; fi
 
 docs: $(STAMP)  ## write the pages that come from the code
 	@$(BIN)/python -m docs.generate
