@@ -32,7 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console = Console(highlight=False)
+WIDE = 160
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)  # a pipe has no edge to fold at
 problems = Console(stderr=True, highlight=False)
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
