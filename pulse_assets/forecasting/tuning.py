@@ -1,0 +1,173 @@
+"""Tunes the gate on the backtests of one panel, and only as far as later origins of that panel agree.
+
+Gradient steps from the pre-trained gate with a penalty for leaving it. Older origins tune, the newest judge: the
+pre-trained gate stays unless tuning lowers the loss there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from pulse_assets.forecasting.gate import INPUTS, weigh
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+STEPS, RATE = 40, 0.04
+PENALTIES = (3e-3, 3e-4)
+LARGEST_LOSS = 20.0
+"""A scaled error beyond this many mean errors of the naive forecast pulls no harder."""
+NEWEST = 0.35
+"""Share of the rows, the newest, that judge the tuning done on the others."""
+LEAST_ROWS = 120
+LEAST_GAIN = 0.002
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Backtest rows of one panel, in order of time: N rows, H steps, M members.
+
+    Parameters
+    ----------
+    made, truth
+        Forecasts, shape ``(N, H, M)``, and what came, shape ``(N, H)``.
+    usable, closeness, features
+        See :func:`~pulse_assets.forecasting.gate.look`.
+    scale
+        Weight of an absolute error, shape ``(N,)``: one over the seasonal difference of the series, so scaled that the
+        naive forecast of the panel has mean 1.
+    relative
+        Weight of a symmetric relative error, which then counts for half as in the OWA; 0 where it makes no sense.
+    """
+
+    made: Floats
+    truth: Floats
+    usable: Bools
+    closeness: Floats
+    features: Floats
+    scale: Floats
+    relative: float
+
+    def part(self, low: int, high: int) -> "Rows":
+        """Return some neighbouring rows."""
+        cut = slice(low, high)
+        return Rows(
+            self.made[cut],
+            self.truth[cut],
+            self.usable[cut],
+            self.closeness[cut],
+            self.features[cut],
+            self.scale[cut],
+            self.relative,
+        )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def loss_and_slope(
+    gate: Floats,
+    made: Floats,
+    truth: Floats,
+    usable: Bools,
+    closeness: Floats,
+    features: Floats,
+    scale: Floats,
+    relative: float,
+    slope: Floats,
+) -> float:
+    """Return the mean loss of the rows and fill its derivative by the gate.
+
+    The loss of a step is the scaled absolute error, or the mean of that and of the symmetric relative error.
+    """
+    rows, horizon, members = made.shape
+    weights, pull = np.zeros((2, members)), np.zeros((2, members))
+    slope[:] = 0.0
+    total = 0.0
+    for n in range(rows):
+        weigh(gate, usable[n], closeness[n], features[n], weights)
+        pull[:] = 0.0
+        lean = np.zeros(2)
+        for h in range(horizon):
+            far = h / (horizon - 1.0) if horizon > 1 else 0.0
+            near_mean, far_mean = 0.0, 0.0
+            for member in range(members):
+                if usable[n, member]:
+                    near_mean += weights[0, member] * made[n, h, member]
+                    far_mean += weights[1, member] * made[n, h, member]
+            mean = (1.0 - far) * near_mean + far * far_mean
+            error = truth[n, h] - mean
+            force, size = scale[n], abs(error) * scale[n]
+            if relative > 0.0:
+                both = abs(truth[n, h]) + abs(mean)
+                other = 2.0 / both if both > 0.0 else 0.0
+                total += 0.5 * min(size, LARGEST_LOSS) + 0.5 * abs(error) * other * relative
+                force = (0.5 * force if size < LARGEST_LOSS else 0.0) + 0.5 * other * relative
+            else:
+                total += min(size, LARGEST_LOSS)
+                force = force if size < LARGEST_LOSS else 0.0
+            force *= -np.sign(error)
+            lean[0] += force * (1.0 - far) * near_mean
+            lean[1] += force * far * far_mean
+            for member in range(members):
+                if usable[n, member]:
+                    pull[0, member] += force * (1.0 - far) * made[n, h, member]
+                    pull[1, member] += force * far * made[n, h, member]
+        for end in range(2):
+            for member in range(members):
+                if usable[n, member]:
+                    push = weights[end, member] * (pull[end, member] - lean[end])
+                    for i in range(INPUTS):
+                        slope[end, member, i] += push * features[n, i]
+                    slope[end, member, INPUTS] += push * closeness[n, member]
+    slope /= rows * horizon
+    return float(total / (rows * horizon))
+
+
+def mean_loss(gate: Floats, rows: Rows) -> float:
+    """Return the mean loss of a gate over rows."""
+    return _evaluate(gate, rows)[0]
+
+
+def _evaluate(gate: Floats, rows: Rows) -> tuple[float, Floats]:
+    slope = np.empty_like(gate)
+    arrays = (rows.made, rows.truth, rows.usable, rows.closeness, rows.features, rows.scale)
+    return float(loss_and_slope(gate, *arrays, rows.relative, slope)), slope
+
+
+def descend(gate: Floats, panels: list[Rows], penalty: float, steps: int = STEPS, rate: float = RATE) -> Floats:
+    """Return the gate after some steps of Adam on the mean loss of panels, each counting alike.
+
+    Parameters
+    ----------
+    gate
+        Where to start, and what the penalty (squared distance times ``penalty``) holds on to.
+
+    References
+    ----------
+    Kingma and Ba (2015), Adam: a method for stochastic optimization.
+    """
+    now, first, second = gate.copy(), np.zeros_like(gate), np.zeros_like(gate)
+    for step in range(1, steps + 1):
+        slope = 2.0 * penalty * (now - gate)
+        for rows in panels:
+            slope += _evaluate(now, rows)[1] / len(panels)
+        first = 0.9 * first + 0.1 * slope
+        second = 0.99 * second + 0.01 * slope * slope
+        now = now - rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-5)
+    return now
+
+
+def tune(gate: Floats, rows: Rows) -> tuple[Floats, float]:
+    """Return the gate for a panel and the penalty that was chosen; infinity when the pre-trained gate stays."""
+    count = len(rows.truth)
+    if count < LEAST_ROWS:
+        return gate, np.inf
+    cut = int(count * (1 - NEWEST))
+    older, newest = rows.part(0, cut), rows.part(cut, count)
+    best, chosen = mean_loss(gate, newest) * (1 - LEAST_GAIN), np.inf
+    for penalty in PENALTIES:
+        loss = mean_loss(descend(gate, [older], penalty), newest)
+        if loss < best:
+            best, chosen = loss, penalty
+    return (gate, chosen) if chosen == np.inf else (descend(gate, [rows], chosen), chosen)
