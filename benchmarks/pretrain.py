@@ -30,7 +30,7 @@ from pulse_assets.forecasting.walk import spec
 from pulse_assets.numerics.quantiles import LEVELS
 
 ROWS_A_PANEL = 1_500
-PENALTY, STEPS = 1e-3, 150
+PENALTY, STEPS, RATE = 5e-4, 120, 0.05
 TARGET = Path("pulse_assets/forecasting/prior.json")
 DIGITS = 5
 
@@ -103,7 +103,7 @@ def _averaged(y: np.ndarray, count: int) -> np.ndarray:
 def train(panels: list[Panel]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return gate, slopes and quantiles of some panels, each counting alike."""
     plain = plain_prior()
-    gate = descend(plain_gate(POOL), [panel.rows for panel in panels], PENALTY, STEPS)
+    gate = descend(plain_gate(POOL), [panel.rows for panel in panels], PENALTY, STEPS, RATE)
     slopes, shapes = [], []
     for panel in panels:
         slopes.append(standardise(gate, plain.slopes, panel.lessons, panel.batch.sizes)[1])

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse_assets.declare import WHEN_READY, days_of, table_asset
-from pulse_assets.forecasting.engine import HORIZONS, BaselineBank, Forecaster, inline, origin_end
+from pulse_assets.forecasting.engine import HORIZONS, Forecaster, inline, origin_end
 from pulse_assets.forecasting.pack import Panel, pack
 from pulse_assets.forecasting.plots import as_markdown, fan_charts
+from pulse_assets.forecasting.references import ReferenceBank
 from pulse_assets.forecasting.tables import FORECASTS
 from pulse_assets.signals.tables import SERIES
 from pulse_resources.compute import Compute
@@ -41,7 +42,7 @@ def forecasts(
     snapshot = lake.lake().snapshot()
     silver = snapshot.read(SERIES, as_of=days[-1], columns=PACKED)
     panel = pack(silver, origin_end(days[0]), origin_end(days[-1]))
-    engine = BaselineBank({**HORIZONS, **config.horizons})
+    engine = ReferenceBank({**HORIZONS, **config.horizons})
     version = snapshot.versions.get(SERIES.name, -1)
     # for one partition only: what an output carries is copied to each of the run's partitions, up to 70 kB a picture
     context.add_asset_metadata({"fan": dg.MetadataValue.md(_fan(engine, panel, silver, days[-1]))}, None, str(days[-1]))

@@ -80,7 +80,7 @@ class Panel:
 
         Origins that the segment does not serve get 0.
         """
-        from pulse_assets.forecasting.kernel import prefix_counts
+        from pulse_assets.forecasting.counting import prefix_counts
 
         return np.asarray(prefix_counts(self.known, self.offsets, self.after, self.until, ends))
 
@@ -104,7 +104,7 @@ def pack(series: pa.Table, first_end: int, last_end: int) -> Panel:
         Columns ``unique_id, ds, y, known_at, kind, freq, calendar``; any order, no nulls. Rows known at or after
         ``last_end`` are ignored.
     """
-    from pulse_assets.forecasting.kernel import revising_rows
+    from pulse_assets.forecasting.counting import revising_rows
 
     rows = series.filter(pc.less(series["known_at"].cast(pa.int64()), last_end))
     rows = rows.sort_by([("unique_id", "ascending"), ("known_at", "ascending"), ("ds", "ascending")]).combine_chunks()

@@ -102,11 +102,11 @@ def loss_and_slope(
                 both = abs(truth[n, h]) + abs(mean)
                 other = 2.0 / both if both > 0.0 else 0.0
                 total += 0.5 * min(size, LARGEST_LOSS) + 0.5 * abs(error) * other * relative
-                force = (0.5 * force if size < LARGEST_LOSS else 0.0) + 0.5 * other * relative
+                force = -np.sign(error) * ((0.5 * force if size < LARGEST_LOSS else 0.0) + 0.5 * other * relative)
+                force -= 0.25 * abs(error) * other * other * relative * np.sign(mean)
             else:
                 total += min(size, LARGEST_LOSS)
-                force = force if size < LARGEST_LOSS else 0.0
-            force *= -np.sign(error)
+                force = -np.sign(error) * force if size < LARGEST_LOSS else 0.0
             lean[0] += force * (1.0 - far) * near_mean
             lean[1] += force * far * far_mean
             for member in range(members):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pulse_assets.forecasting.engine import MEMBERS, origin_end
+from pulse_assets.forecasting.engine import MODELS, origin_end
 from pulse_assets.forecasting.pack import Panel, pack
 from pulse_assets.forecasting.tables import FORECASTS
 from pulse_assets.signals.tables import SERIES
@@ -27,18 +27,36 @@ SCORED = ["as_of", "origin", "unique_id", "model", "h", "ds", "wis", "covered_80
 PACKED = ["unique_id", "ds", "y", "known_at", "kind", "freq", "calendar"]
 
 
-def judge(snapshot: Snapshot, blocks: list[list[date]], thresholds: Mapping[str, float]) -> Iterator[pa.Table]:
-    """Yield the licences of each block of days, with the columns of ``gold/licences``."""
+def judge(
+    snapshot: Snapshot,
+    blocks: list[list[date]],
+    thresholds: Mapping[str, float],
+    models: tuple[str, ...] = MODELS,
+) -> Iterator[pa.Table]:
+    """Yield the licences of each block of days, with the columns of ``gold/licences``.
+
+    Parameters
+    ----------
+    snapshot
+        Where silver, forecasts and scores are read.
+    blocks
+        Days, ascending.
+    thresholds
+        Fields of :class:`.licences.Policy`.
+    models
+        Names, sorted, ``naive`` among them. A model without forecasts of a series on a day has no row there, unless
+        the whole series is rejected.
+    """
     policy = Policy(**thresholds)  # type: ignore[arg-type]
     silver = snapshot.read(SERIES, as_of=blocks[-1][-1], columns=PACKED)
     panel = pack(silver, origin_end(blocks[0][0]), origin_end(blocks[-1][-1]))
     for days in blocks:
         status = _status(panel, days)
-        forecast, expires = _forecast(snapshot, status.ids, days)
+        forecast, expires = _forecast(snapshot, status.ids, days, models)
         history = {freq: _before(days, window_days(freq, policy)) for freq in set(status.freqs)}
         scores = {freq: _scores(snapshot, status, freq, history[freq]) for freq in history}
-        decisions = decide(gather(scores, status, history, MEMBERS, forecast, policy), MEMBERS, policy)
-        yield _rows(decisions, status, days, expires, snapshot.versions, policy)
+        decisions = decide(gather(scores, status, history, models, forecast, policy), models, policy)
+        yield _rows(decisions, status, days, models, expires, snapshot.versions, policy)
 
 
 def _status(panel: Panel, days: list[date]) -> Status:
@@ -53,20 +71,22 @@ def _status(panel: Panel, days: list[date]) -> Status:
     return Status(tuple(ids.tolist()), tuple(panel.freq[first]), known_any.T, fresh_any.T)
 
 
-def _forecast(snapshot: Snapshot, ids: tuple[str, ...], days: list[date]) -> tuple[npt.NDArray[np.bool_], Dates]:
+def _forecast(
+    snapshot: Snapshot, ids: tuple[str, ...], days: list[date], models: tuple[str, ...]
+) -> tuple[npt.NDArray[np.bool_], Dates]:
     """Return which series and models have forecasts on which day, and the last day that they speak of.
 
     Forecasts of other series or models get no decision here; the gate then counts them as unlicensed.
     """
     inside = (pc.field("as_of") >= pa.scalar(days[0])) & (pc.field("as_of") <= pa.scalar(days[-1]))
-    ours = pc.field("unique_id").isin(ids) & pc.field("model").isin(MEMBERS)
+    ours = pc.field("unique_id").isin(ids) & pc.field("model").isin(models)
     rows = snapshot.read(FORECASTS, columns=["as_of", "unique_id", "model", "ds"], where=inside & ours)
     last = rows.group_by(["as_of", "unique_id", "model"]).aggregate([("ds", "max")])
     at = tuple(
         pc.index_in(last[name], pa.array(values, last.schema.field(name).type)).to_numpy()
-        for name, values in (("as_of", days), ("unique_id", ids), ("model", MEMBERS))
+        for name, values in (("as_of", days), ("unique_id", ids), ("model", models))
     )
-    shape = (len(days), len(ids), len(MEMBERS))
+    shape = (len(days), len(ids), len(models))
     expires = np.broadcast_to(np.array(days, "datetime64[D]")[:, None, None], shape).copy()
     found = np.zeros(shape, bool)
     found[at] = True
@@ -87,24 +107,30 @@ def _scores(snapshot: Snapshot, status: Status, freq: str, history: list[date]) 
 
 
 def _rows(
-    decisions: Decisions, status: Status, days: list[date], expires: Dates, versions: Mapping[str, int], policy: Policy
+    decisions: Decisions,
+    status: Status,
+    days: list[date],
+    models: tuple[str, ...],
+    expires: Dates,
+    versions: Mapping[str, int],
+    policy: Policy,
 ) -> pa.Table:
     """Lay decisions out as rows, for series that were known on the day."""
-    known = np.broadcast_to(status.known[:, :, None], decisions.state.shape)
-    day, series, model = np.nonzero(known)
+    ours = decisions.decided & status.known[:, :, None]
+    day, series, model = np.nonzero(ours)
     count = len(day)
     columns = {
         "as_of": pa.array(np.array(days, "datetime64[D]")[day]),
         "unique_id": pa.array(np.array(status.ids, object)[series], pa.string()),
-        "model": pa.array(np.array(MEMBERS, object)[model], pa.string()),
-        "expires_on": pa.array(expires[known]),
-        "targets": pa.array(decisions.targets[known].astype(np.int64)),
+        "model": pa.array(np.array(models, object)[model], pa.string()),
+        "expires_on": pa.array(expires[ours]),
+        "targets": pa.array(decisions.targets[ours].astype(np.int64)),
         "forecasts_version": pa.array(np.full(count, versions.get(FORECASTS.name, -1))),
         "scores_version": pa.array(np.full(count, versions.get(SCORES.name, -1))),
         "policy": pa.array([fingerprint(policy.as_dict())] * count, pa.string()),
     }
     for name in ("state", "tier", "serve", "reasons"):
-        columns[name] = pa.array(getattr(decisions, name)[known], LICENCES.type_of(name))
+        columns[name] = pa.array(getattr(decisions, name)[ours], LICENCES.type_of(name))
     for name in ("skill", "coverage_80", "coverage_95"):
-        columns[name] = pa.array(getattr(decisions, name)[known], from_pandas=True)
+        columns[name] = pa.array(getattr(decisions, name)[ours], from_pandas=True)
     return LICENCES.cast(pa.table(columns))

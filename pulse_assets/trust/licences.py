@@ -69,11 +69,13 @@ class Evidence:
     targets
         Truths scored within the window.
     wis, wis_naive
-        Their summed scores, in units of the series.
+        Their summed scores and those of the naive forecasts of the same truths, in units of the series.
     covered_80, covered_95
         Their summed shares of covering forecasts.
     stale, short
         Why a series has no forecast at a day, shape ``(D, S)``.
+    forecast
+        Whether a model has forecasts at a day.
     """
 
     targets: Floats
@@ -83,12 +85,18 @@ class Evidence:
     covered_95: Floats
     stale: Bools
     short: Bools
+    forecast: Bools
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """States, tiers, reasons and numbers; each of shape ``(D, S, M)``."""
+    """States, tiers, reasons and numbers; each of shape ``(D, S, M)``.
 
+    There is a decision where ``decided``: about every forecast, and about every model of a rejected series. Elsewhere
+    states and tiers are None and reasons empty.
+    """
+
+    decided: Bools
     state: npt.NDArray[np.object_]
     tier: npt.NDArray[np.object_]
     serve: Bools
@@ -146,6 +154,8 @@ def wilson(successes: Floats, trials: Floats, confidence: float) -> tuple[Floats
 def decide(evidence: Evidence, models: tuple[str, ...], policy: Policy) -> Decisions:
     """Run the gates and choose, for each series and day, the row to serve.
 
+    What a model without forecasts at a day has scored before has no say there.
+
     Parameters
     ----------
     evidence
@@ -160,12 +170,31 @@ def decide(evidence: Evidence, models: tuple[str, ...], policy: Policy) -> Decis
         skill = 1 - evidence.wis / evidence.wis_naive
         coverage_80, coverage_95 = (part / evidence.targets for part in (evidence.covered_80, evidence.covered_95))
     skill = np.where(np.isfinite(skill), skill, np.nan)
+    hits = _hits(evidence, skill, naive, policy)
+    rejected = np.any([hits[reason] for reason in REJECTING], axis=0)
+    decided = evidence.forecast | rejected
+    hits = {reason: hit & decided for reason, hit in hits.items()}
+    held = np.any([hits[reason] for reason in REASONS if reason not in REJECTING], axis=0) & ~rejected
+    licensed = decided & ~rejected & ~held
+    fallback = np.zeros(decided.shape, bool)
+    fallback[:, :, naive] = held[:, :, naive] & ~licensed.any(axis=2)
+    state = np.select([rejected, fallback, held], ["rejected", "fallback", "held"], "licensed").astype(object)
+    state[~decided] = None
+    tier = np.where(skill >= policy.tier_a, "A", np.where(skill >= policy.tier_b, "B", "C")).astype(object)
+    tier[~licensed] = None
+    serve = _best(np.where(licensed, np.nan_to_num(skill), -np.inf), models) | fallback
+    serve &= licensed | fallback
+    return Decisions(decided, state, tier, serve, _joined(hits), evidence.targets, skill, coverage_80, coverage_95)
+
+
+def _hits(evidence: Evidence, skill: Floats, naive: int, policy: Policy) -> dict[str, Bools]:
+    """Return where each gate is hit, by reason in the order of the gates."""
     proven = (evidence.targets >= policy.min_targets) & np.isfinite(evidence.wis) & np.isfinite(evidence.covered_80)
     low, high = wilson(evidence.covered_80, evidence.targets, policy.confidence)
     shape = evidence.targets.shape
     worse = ~(skill >= 0) & proven
     worse[:, :, naive] = False
-    hits = {
+    return {
         "DQ_STALE": np.broadcast_to(evidence.stale[:, :, None], shape),
         "DQ_SHORT": np.broadcast_to(evidence.short[:, :, None], shape),
         "UNPROVEN": ~proven,
@@ -173,17 +202,6 @@ def decide(evidence: Evidence, models: tuple[str, ...], policy: Policy) -> Decis
         "COV_HIGH": proven & (low > 0.8 + policy.coverage_band),
         "SKILL_NEG": worse,
     }
-    rejected = np.any([hits[reason] for reason in REJECTING], axis=0)
-    held = np.any([hits[reason] for reason in REASONS if reason not in REJECTING], axis=0) & ~rejected
-    licensed = ~rejected & ~held
-    fallback = np.zeros(shape, bool)
-    fallback[:, :, naive] = held[:, :, naive] & ~licensed.any(axis=2)
-    state = np.select([rejected, fallback, held], ["rejected", "fallback", "held"], "licensed").astype(object)
-    tier = np.where(skill >= policy.tier_a, "A", np.where(skill >= policy.tier_b, "B", "C")).astype(object)
-    tier[~licensed] = None
-    serve = _best(np.where(licensed, np.nan_to_num(skill), -np.inf), models) | fallback
-    serve &= licensed | fallback
-    return Decisions(state, tier, serve, _joined(hits), evidence.targets, skill, coverage_80, coverage_95)
 
 
 def _best(skill: Floats, models: tuple[str, ...]) -> Bools:

@@ -39,6 +39,12 @@ def score_table(keys: list[Key], seed: int = 0) -> pa.Table:
     )
 
 
+def with_naive(keys: list[Key]) -> list[Key]:
+    """Return the forecasts and a naive one beside each of the first two horizons, if only by chance of the third."""
+    beside = [(day, name, "naive", *rest) for day, name, _, *rest in keys if rest[-1] < 3]
+    return list(dict.fromkeys(keys + beside))
+
+
 KEYS = st.lists(
     st.tuples(
         st.integers(0, 14),
@@ -50,7 +56,12 @@ KEYS = st.lists(
     ),
     unique=True,
     max_size=60,
-)
+).map(with_naive)
+
+
+def forecast_of(row: dict[str, object]) -> tuple[object, ...]:
+    """Return what a forecast is about, and from when, whoever made it."""
+    return tuple(row[name] for name in ("as_of", "unique_id", "ds", "origin", "h"))
 
 
 @given(KEYS)
@@ -58,8 +69,11 @@ KEYS = st.lists(
 def test_daily_sums_equal_a_slow_loop(keys: list[Key]) -> None:
     table = score_table(keys)
     sums = daily_sums(table, DAYS, IDS, MODELS)
+    naive = {forecast_of(row): row["wis"] for row in table.to_pylist() if row["model"] == "naive"}
     of_truth: dict[tuple[object, ...], list[dict[str, float]]] = {}
     for row in table.to_pylist():
+        if forecast_of(row) not in naive:
+            continue
         of_truth.setdefault((row["as_of"], row["unique_id"], row["model"], row["ds"]), []).append(row)
     for d, s, m in np.ndindex(len(DAYS), len(IDS), len(MODELS)):
         truths = [rows for key, rows in of_truth.items() if key[:3] == (DAYS[d], IDS[s], MODELS[m])]
@@ -67,6 +81,8 @@ def test_daily_sums_equal_a_slow_loop(keys: list[Key]) -> None:
         for name in MEASURES:
             expected = sum(sum(row[name] for row in rows) / len(rows) for rows in truths)
             assert np.isclose(sums[name][d, s, m], expected, rtol=1e-12)
+        beside = sum(sum(naive[forecast_of(row)] for row in rows) / len(rows) for rows in truths)
+        assert np.isclose(sums["wis_naive"][d, s, m], beside, rtol=1e-12)
 
 
 @given(KEYS, st.randoms(use_true_random=False))
@@ -84,7 +100,8 @@ def test_neither_order_nor_other_rows_change_a_bit(keys: list[Key], random: obje
 
 
 def test_forecasts_of_one_truth_share_its_one_vote() -> None:
-    keys: list[Key] = [(0, "a", "m", 1, origin, h) for origin in range(4) for h in (1, 2)] + [(0, "a", "m", 2, 0, 1)]
+    mine: list[Key] = [(0, "a", "m", 1, origin, h) for origin in range(4) for h in (1, 2)] + [(0, "a", "m", 2, 0, 1)]
+    keys = mine + [(day, name, "naive", *rest) for day, name, _, *rest in mine]
     table = score_table(keys)
     sums = daily_sums(table, DAYS, IDS, MODELS)
     wis = table["wis"].to_numpy()
@@ -92,8 +109,22 @@ def test_forecasts_of_one_truth_share_its_one_vote() -> None:
     assert sums["wis"][0, 0, 0] == pytest.approx(wis[:8].mean() + wis[8])
 
 
+def test_a_model_is_compared_with_naive_on_the_forecasts_that_both_made() -> None:
+    """Naive speaks every day, the model only on some: over all days naive's sum would be larger, and prove nothing."""
+    naive: list[Key] = [(day, "a", "naive", day, day, h) for day in range(6) for h in (1, 2)]
+    model: list[Key] = [(day, "a", "m", day, day, 1) for day in (1, 4)]
+    table = score_table(naive + model)
+    wis = dict(zip(naive + model, table["wis"].to_pylist(), strict=True))
+    sums = {name: of[:, 0].sum(axis=0) for name, of in daily_sums(table, DAYS, IDS, MODELS).items()}
+    assert sums["targets"].tolist() == [2, 6]
+    assert sums["wis_naive"][0] == pytest.approx(wis[1, "a", "naive", 1, 1, 1] + wis[4, "a", "naive", 4, 4, 1])
+    assert sums["wis"][0] == pytest.approx(sum(wis[key] for key in model))
+    assert sums["wis_naive"][1] == sums["wis"][1]
+
+
 def test_no_scores_are_zero_truths() -> None:
-    for table in (score_table([]), score_table([(0, "stranger", "m", 0, 0, 1)])):
+    nothing = ([], [(0, "stranger", "m", 0, 0, 1)], [(0, "a", "m", 0, 0, 1)], [(0, "a", "unknown", 0, 0, 1)])
+    for table in map(score_table, nothing):
         assert all(not sums.any() for sums in daily_sums(table, DAYS, IDS, MODELS).values())
 
 
@@ -109,11 +140,11 @@ def test_each_series_is_judged_over_the_window_of_its_own_frequency() -> None:
     rng = np.random.default_rng(2)
     span = history["W"]
     keys: list[Key] = [
-        ((day - DAYS[0]).days, name, model, int(rng.integers(3)), origin, 1)
+        ((day - DAYS[0]).days, name, model, event, origin, 1)
         for day in span
         for name in IDS
+        for origin, event in enumerate(rng.integers(0, 3, 2).tolist())
         for model in MODELS
-        for origin in range(2)
     ]
     table = score_table(sorted(set(keys)))
     frame = table.to_pandas()
@@ -131,13 +162,17 @@ def test_each_series_is_judged_over_the_window_of_its_own_frequency() -> None:
 
 
 def test_stale_and_short_say_why_there_is_no_forecast() -> None:
-    known = np.array([[False, True, True]])
-    fresh = np.array([[False, False, True]])
-    forecast = np.array([[[False, False], [False, False], [True, False]]])
-    days = DAYS[:1]
+    """A series is short without a naive forecast; that another model is silent about it, or is not, is no matter."""
+    known = np.array([[False, True, True], [True, True, True]])
+    fresh = np.array([[False, False, True], [True, True, True]])
+    forecast = np.array(
+        [[[False, False], [False, False], [True, False]], [[False, True], [True, True], [False, False]]]
+    )
     policy = Policy(window_targets=1)
-    history = {freq: list(pd.bdate_range(end=days[0], periods=window_days(freq, policy)).date) for freq in ("B", "W")}
+    ends = {freq: list(pd.bdate_range(end=DAYS[0], periods=window_days(freq, policy)).date) for freq in ("B", "W")}
+    history = {freq: [*window, DAYS[1]] for freq, window in ends.items()}
     scores = {freq: score_table([]) for freq in history}
     found = gather(scores, status(known, fresh), history, MODELS, forecast, policy)
-    assert found.stale.tolist() == [[False, True, False]]
-    assert found.short.tolist() == [[False, False, True]]
+    assert found.stale.tolist() == [[False, True, False], [False, False, False]]
+    assert found.short.tolist() == [[False, False, True], [False, False, True]]
+    np.testing.assert_array_equal(found.forecast, forecast)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pulse_assets.forecasting.engine import MEMBERS, BaselineBank, origin_end
+from pulse_assets.forecasting.engine import MODELS, origin_end
 from pulse_assets.forecasting.pack import pack
+from pulse_assets.forecasting.references import REFERENCES, ReferenceBank
 from pulse_assets.forecasting.tables import FORECASTS
 from pulse_assets.signals.tables import SERIES
 from pulse_assets.trust.judge import PACKED, judge
@@ -69,7 +70,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     )
     write(lake, SERIES, rows)
     made = pa.concat_tables(
-        BaselineBank().forecast(pack(rows.select(PACKED), origin_end(FIRST), origin_end(LAST)), DAYS)
+        ReferenceBank().forecast(pack(rows.select(PACKED), origin_end(FIRST), origin_end(LAST)), DAYS)
     )
     count = len(made)
     made = made.append_column("model_version", pa.array(["1"] * count)).append_column(
@@ -89,12 +90,70 @@ def licences(scene: Scene) -> pa.Table:
     return scene.judged([DAYS])
 
 
-def test_every_known_series_has_one_row_a_day_and_model(scene: Scene, licences: pa.Table) -> None:
-    known = scene.lake.read(SERIES, columns=["unique_id", "as_of"]).group_by("unique_id").aggregate([("as_of", "min")])
+def keys_of(rows: pa.Table) -> list[tuple[date, str, str]]:
+    return list(zip(*(rows[name].to_pylist() for name in LICENCES.key), strict=True))
+
+
+def expected_keys(lake: Lake) -> list[tuple[date, str, str]]:
+    """Return one key for each forecast, and one for each model of a series that was known and has no naive one."""
+    known = lake.read(SERIES, columns=["unique_id", "as_of"]).group_by("unique_id").aggregate([("as_of", "min")])
     since = dict(zip(known["unique_id"].to_pylist(), known["as_of_min"].to_pylist(), strict=True))
-    expected = [(day, name, m) for day in DAYS for name in sorted(since) if since[name] <= day for m in MEMBERS]
-    keys = zip(*(licences[name].to_pylist() for name in LICENCES.key), strict=True)
-    assert list(keys) == expected
+    made = set(keys_of(lake.read(FORECASTS, columns=list(LICENCES.key))))
+    whole = [(day, name) for day in DAYS for name in sorted(since) if since[name] <= day]
+    return [(*of, m) for of in whole for m in MODELS if (*of, m) in made or (*of, "naive") not in made]
+
+
+def test_every_forecast_and_every_model_of_a_rejected_series_has_one_row(scene: Scene, licences: pa.Table) -> None:
+    assert keys_of(licences) == expected_keys(scene.lake)
+    assert {model for _, name, model in keys_of(licences) if name == "f:long"} == set(REFERENCES)
+    assert {model for day, name, model in keys_of(licences) if (day, name) == (LAST, "f:old")} == set(MODELS)
+
+
+@pytest.fixture(scope="module")
+def joined(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """The same lake with forecasts of ``pulse``: those of naive, 1 % narrower, late to begin and then often silent."""
+    lake = Lake(str(tmp_path_factory.mktemp("joined")), durable=False)
+    made = FORECASTS.cast(scene.lake.read(FORECASTS))
+    spoken = [day for number, day in enumerate(DAYS) if number >= 18 and number % 3]
+    frame = made.filter((pc.field("model") == "naive") & pc.field("as_of").isin(spoken)).to_pandas()
+    names = [name for name in frame.columns if name.startswith("q")]
+    frame[names] = frame[names].mul(0.99).add(frame["q500"] * 0.01, axis=0)
+    pulse = FORECASTS.cast(pa.Table.from_pandas(frame.assign(model="pulse"), preserve_index=False))
+    made = pa.concat_tables([made, pulse])
+    write(lake, SERIES, scene.lake.read(SERIES))
+    write(lake, FORECASTS, made)
+    write(lake, SCORES, SCORES.cast(score(made, first_releases(scene.lake.read(SERIES)))))
+    return Scene(lake)
+
+
+def test_a_model_that_is_silent_on_some_days_has_rows_on_the_others(joined: Scene, licences: pa.Table) -> None:
+    found = joined.judged([DAYS])
+    keys = keys_of(found)
+    assert keys == expected_keys(joined.lake)
+    assert [(day, "f:long", "pulse") in keys for day in DAYS[15:24]] == [False] * 4 + [True, True, False, True, True]
+    others = found.filter(pc.field("model") != "pulse").drop_columns([*EVIDENCE_COLUMNS, "serve", "state"])
+    before = licences.filter(pc.field("model") != "pulse").drop_columns([*EVIDENCE_COLUMNS, "serve", "state"])
+    assert others.combine_chunks().equals(before.combine_chunks()), "its company changes no number of the others"
+    served = found.filter(found["serve"]).group_by(["as_of", "unique_id"]).aggregate([([], "count_all")])
+    assert set(served["count_all"].to_pylist()) == {1}
+    assert joined.judged(blocks_of(DAYS, 7)).equals(found)
+
+
+def test_a_model_that_is_often_silent_is_compared_with_naive_on_the_same_truths(joined: Scene) -> None:
+    """It says what naive says: beside a sum over more truths than its own it would look far better than that."""
+    rows = joined.judged([DAYS]).filter((pc.field("model") == "pulse") & (pc.field("unique_id") == "f:long"))
+    skill = [value for value in rows["skill"].to_pylist() if value is not None]
+    assert len(skill) > 5
+    assert max(map(abs, skill)) < 0.01
+
+
+def test_a_lake_without_forecasts_of_some_models_is_judged_by_the_others(scene: Scene, licences: pa.Table) -> None:
+    """Rows that a caller does not ask for are as if they were not there."""
+    found = pa.concat_tables(judge(scene.lake.snapshot(), [DAYS], THRESHOLDS, ("naive",))).combine_chunks()
+    mine = licences.filter(pc.field("model") == "naive").combine_chunks()
+    told = ["reasons", "targets", "coverage_80", "expires_on"]
+    assert found.select([*LICENCES.key, *told]).equals(mine.select([*LICENCES.key, *told]))
+    assert set(found["state"].to_pylist()) <= {"licensed", "fallback", "rejected"}, "nothing else could be licensed"
 
 
 def test_stale_new_and_unproven_series_are_told_apart(licences: pa.Table) -> None:
@@ -102,7 +161,7 @@ def test_stale_new_and_unproven_series_are_told_apart(licences: pa.Table) -> Non
     reasons, state = frame["reasons"], frame["state"]
     assert reasons[LAST, "f:old", "naive"].split()[0] == "DQ_STALE"
     assert set(state[LAST, "f:old"]) == {"rejected"}
-    assert reasons[LAST, "f:new", "drift"] == "DQ_SHORT UNPROVEN"
+    assert reasons[LAST, "f:new", "pulse"] == "DQ_SHORT UNPROVEN"
     assert reasons[date(2020, 3, 9), "f:young", "naive"] == "UNPROVEN"
     assert state[date(2020, 3, 9), "f:young", "naive"] == "fallback"
     assert "UNPROVEN" not in reasons[LAST, "f:long", "naive"]
@@ -112,7 +171,7 @@ def test_stale_new_and_unproven_series_are_told_apart(licences: pa.Table) -> Non
 def test_numbers_are_those_of_the_score_table(scene: Scene, licences: pa.Table) -> None:
     scores = scene.lake.read(SCORES).to_pandas()
     window = DAYS[DAYS.index(LAST) - 14 :]
-    for model in MEMBERS:
+    for model in REFERENCES:
         mine = scores[scores["as_of"].isin(window) & (scores["unique_id"] == "f:long")]
         by_truth = mine.groupby(["model", "ds"])[["wis", "covered_80"]].mean(numeric_only=False).astype(float)
         row = licences.filter(

@@ -23,35 +23,36 @@ from pulse_assets.trust.licences import (
     window_sums,
 )
 
-MODELS = ("drift", "ewma", "naive")
+MODELS = ("arima", "ets", "naive")
 POLICY = Policy()
-STATES = {"rejected": 0, "held": 1, "fallback": 1, "licensed": 2}
+STATES = {None: 0, "rejected": 0, "held": 1, "fallback": 1, "licensed": 2}
 TIERS = {None: 0, "C": 1, "B": 2, "A": 3}
 
 
 def evidence(**changes: object) -> Evidence:
-    """One series on one day: 90 truths, all models well calibrated, drift better than naive by 10 %, ewma by 3 %."""
+    """One series on one day: 90 truths, all models well calibrated, arima better than naive by 10 %, ets by 3 %."""
     plain = {
         "targets": [90.0, 90.0, 90.0],
         "wis": [90.0, 97.0, 100.0],
         "covered_80": [72.0, 72.0, 72.0],
         "covered_95": [85.0, 85.0, 85.0],
-    } | {name: value for name, value in changes.items() if name not in ("stale", "short")}
+    } | {name: value for name, value in changes.items() if name not in ("stale", "short", "silent")}
     arrays = {name: np.array(values, float)[None, None, :] for name, values in plain.items()}
     flags = {name: np.array([[bool(changes.get(name, False))]]) for name in ("stale", "short")}
     naive = np.broadcast_to(arrays["wis"][:, :, 2:], arrays["wis"].shape)
-    return Evidence(**arrays, wis_naive=naive, **flags)
+    forecast = np.array([[[model not in changes.get("silent", ()) for model in MODELS]]])
+    return Evidence(**arrays, wis_naive=naive, **flags, forecast=forecast)
 
 
-def verdicts(decisions: Decisions) -> dict[str, tuple[str, str | None, bool, str]]:
+def verdicts(decisions: Decisions) -> dict[str, tuple[str | None, str | None, bool, str]]:
     fields = (decisions.state, decisions.tier, decisions.serve, decisions.reasons)
     return {model: tuple(field[0, 0, m] for field in fields) for m, model in enumerate(MODELS)}  # type: ignore[misc]
 
 
 def test_good_models_are_licensed_and_the_best_is_served() -> None:
     assert verdicts(decide(evidence(), MODELS, POLICY)) == {
-        "drift": ("licensed", "A", True, ""),
-        "ewma": ("licensed", "B", False, ""),
+        "arima": ("licensed", "A", True, ""),
+        "ets": ("licensed", "B", False, ""),
         "naive": ("licensed", "C", False, ""),
     }
 
@@ -64,32 +65,32 @@ def test_good_models_are_licensed_and_the_best_is_served() -> None:
         (
             {"targets": [29.0] * 3, "covered_80": [23.0] * 3},
             {
-                "drift": ("held", None, False, "UNPROVEN"),
-                "ewma": ("held", None, False, "UNPROVEN"),
+                "arima": ("held", None, False, "UNPROVEN"),
+                "ets": ("held", None, False, "UNPROVEN"),
                 "naive": ("fallback", None, True, "UNPROVEN"),
             },
         ),
         (
             {"covered_80": [54.0, 89.5, 72.0]},
             {
-                "drift": ("held", None, False, "COV_LOW"),
-                "ewma": ("held", None, False, "COV_HIGH"),
+                "arima": ("held", None, False, "COV_LOW"),
+                "ets": ("held", None, False, "COV_HIGH"),
                 "naive": ("licensed", "C", True, ""),
             },
         ),
         (
             {"wis": [101.0, 100.0, 100.0]},
             {
-                "drift": ("held", None, False, "SKILL_NEG"),
-                "ewma": ("licensed", "C", False, ""),
+                "arima": ("held", None, False, "SKILL_NEG"),
+                "ets": ("licensed", "C", False, ""),
                 "naive": ("licensed", "C", True, ""),
             },
         ),
         (
             {"wis": [101.0, 130.0, 100.0], "covered_80": [54.0, 54.0, 54.0]},
             {
-                "drift": ("held", None, False, "COV_LOW SKILL_NEG"),
-                "ewma": ("held", None, False, "COV_LOW SKILL_NEG"),
+                "arima": ("held", None, False, "COV_LOW SKILL_NEG"),
+                "ets": ("held", None, False, "COV_LOW SKILL_NEG"),
                 "naive": ("fallback", None, True, "COV_LOW"),
             },
         ),
@@ -98,15 +99,49 @@ def test_good_models_are_licensed_and_the_best_is_served() -> None:
             dict.fromkeys(MODELS, ("rejected", None, False, "DQ_STALE UNPROVEN")),
         ),
         (
+            {"silent": ["arima"]},
+            {
+                "arima": (None, None, False, ""),
+                "ets": ("licensed", "B", True, ""),
+                "naive": ("licensed", "C", False, ""),
+            },
+        ),
+        (
+            {"silent": ["arima", "ets"], "covered_80": [72.0, 72.0, 54.0]},
+            {
+                "arima": (None, None, False, ""),
+                "ets": (None, None, False, ""),
+                "naive": ("fallback", None, True, "COV_LOW"),
+            },
+        ),
+        ({"stale": True, "silent": MODELS}, dict.fromkeys(MODELS, ("rejected", None, False, "DQ_STALE"))),
+        (
+            {"short": True, "silent": ["ets", "naive"]},
+            dict.fromkeys(MODELS, ("rejected", None, False, "DQ_SHORT")),
+        ),
+        (
             {"covered_80": [72.0, 72.0, 54.0]},
             {
-                "drift": ("licensed", "A", True, ""),
-                "ewma": ("licensed", "B", False, ""),
+                "arima": ("licensed", "A", True, ""),
+                "ets": ("licensed", "B", False, ""),
                 "naive": ("held", None, False, "COV_LOW"),
             },
         ),
     ],
-    ids=["stale", "short", "unproven", "coverage", "skill", "nothing_left", "all_hits_recorded", "naive_held"],
+    ids=[
+        "stale",
+        "short",
+        "unproven",
+        "coverage",
+        "skill",
+        "nothing_left",
+        "all_hits_recorded",
+        "best_is_silent",
+        "only_naive_speaks",
+        "stale_and_silent",
+        "short_but_not_silent",
+        "naive_held",
+    ],
 )
 def test_each_reason_leads_to_its_state(changes: dict[str, object], expected: dict[str, object]) -> None:
     assert verdicts(decide(evidence(**changes), MODELS, POLICY)) == expected
@@ -136,7 +171,7 @@ def test_a_clone_of_naive_is_never_better_than_c_and_never_served_instead() -> N
 
 
 def random_panel(seed: int) -> Evidence:
-    """Evidence of a few series and days near all thresholds, with zeros, ties, unknown numbers and bad data."""
+    """Evidence of a few series and days near all thresholds: zeros, ties, unknown numbers, bad data, silent models."""
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 3)), int(rng.integers(1, 5)), len(MODELS))
     targets = rng.choice([0, 5, 29, 30, 31, 60, 90, 200], shape).astype(float)
@@ -147,7 +182,8 @@ def random_panel(seed: int) -> Evidence:
     wis = np.where(rng.random(shape) < 0.3, rng.lognormal(4.6, 0.05, shape), wis)
     flags = rng.random((2, *shape[:2])) < rng.choice([0.0, 0.3])
     naive = np.broadcast_to(wis[:, :, 2:], shape)
-    return Evidence(targets, wis, naive, shares * targets, shares * targets, flags[0], flags[1])
+    forecast = rng.random(shape) >= rng.choice([0.0, 0.3])
+    return Evidence(targets, wis, naive, shares * targets, shares * targets, flags[0], flags[1], forecast)
 
 
 def panels() -> st.SearchStrategy[Evidence]:
@@ -161,12 +197,18 @@ def test_what_every_decision_must_satisfy(panel: Evidence) -> None:
     state, licensed = made.state, made.state == "licensed"
     naive = np.array([model == NAIVE for model in MODELS])
     assert set(state.ravel()) <= set(STATES)
+    bad = (panel.stale | panel.short)[:, :, None]
+    assert (made.decided == (panel.forecast | bad)).all(), "each forecast is decided on, and each rejected series"
+    assert ((state == None) == ~made.decided).all()  # noqa: E711 - elementwise
+    assert (panel.forecast | ~made.serve).all(), "only a forecast that exists is served"
     assert (made.serve.sum(axis=2) <= 1).all(), "at most one row of a series and day is served"
     assert (made.serve.any(axis=2) == ((state == "licensed") | (state == "fallback")).any(axis=2)).all()
     assert set(state[made.serve]) <= {"licensed", "fallback"}
     assert not (state[:, :, ~naive] == "fallback").any(), "only naive falls back"
     assert not ((state == "fallback").any(axis=2) & licensed.any(axis=2)).any(), "only when nothing is licensed"
-    assert ((made.reasons == "") == licensed).all(), "every other row has a reason, and no licensed one has"
+    assert ((made.reasons == "") == (licensed | ~made.decided)).all(), (
+        "each other decision has a reason, no licence has"
+    )
     assert all(set(text.split()) <= set(REASONS) for text in made.reasons.ravel())
     unproven = ~(panel.targets >= POLICY.min_targets) | ~np.isfinite(panel.wis) | np.isnan(panel.covered_80)
     assert not (unproven & licensed).any(), "missing evidence is never a pass"
@@ -186,18 +228,19 @@ def test_the_order_of_models_and_series_does_not_matter(panel: Evidence, order: 
     random.shuffle(series)  # type: ignore[attr-defined]
     cube = {
         name: getattr(panel, name)[:, series][:, :, order]
-        for name in ("targets", "wis", "wis_naive", "covered_80", "covered_95")
+        for name in ("targets", "wis", "wis_naive", "covered_80", "covered_95", "forecast")
     }
     flat = {name: getattr(panel, name)[:, series] for name in ("stale", "short")}
     ours = decide(panel, MODELS, POLICY)
     theirs = decide(Evidence(**cube, **flat), tuple(MODELS[m] for m in order), POLICY)
-    for name in ("state", "tier", "serve", "reasons", "skill"):
+    for name in ("decided", "state", "tier", "serve", "reasons", "skill"):
         np.testing.assert_array_equal(getattr(theirs, name), getattr(ours, name)[:, series][:, :, order], err_msg=name)
 
 
 WORSE = {
     "stale": lambda e, rng: replace(e, stale=e.stale | (rng.random(e.stale.shape) < 0.5)),
     "short": lambda e, rng: replace(e, short=e.short | (rng.random(e.short.shape) < 0.5)),
+    "fewer forecasts": lambda e, rng: replace(e, forecast=e.forecast & (rng.random(e.forecast.shape) < 0.5)),
     "no truths": lambda e, rng: replace(e, targets=np.where(rng.random(e.targets.shape) < 0.5, 5.0, e.targets)),
     "larger scores": lambda e, rng: replace(e, wis=e.wis * rng.uniform(1, 2, e.wis.shape) + rng.integers(0, 2) * 0.1),
     "coverage further off": lambda e, rng: replace(e, covered_80=further_off(e, rng)),
@@ -219,6 +262,21 @@ def test_worse_evidence_never_improves_state_or_tier(what: str, panel: Evidence,
     after = decide(WORSE[what](panel, np.random.default_rng(seed)), MODELS, POLICY)
     rank = np.vectorize(lambda state, tier: STATES[state] * 10 + TIERS[tier], otypes=[int])
     assert (rank(after.state, after.tier) <= rank(before.state, before.tier)).all()
+
+
+@given(panels())
+@settings(max_examples=60)
+def test_what_a_silent_model_scored_before_changes_nothing(panel: Evidence) -> None:
+    silent = ~panel.forecast & ~(panel.stale | panel.short)[:, :, None]
+    other = replace(
+        panel,
+        targets=np.where(silent, 90.0, panel.targets),
+        wis=np.where(silent, 1.0, panel.wis),
+        covered_80=np.where(silent, 72.0, panel.covered_80),
+    )
+    ours, theirs = decide(panel, MODELS, POLICY), decide(other, MODELS, POLICY)
+    for name in ("decided", "state", "tier", "serve", "reasons"):
+        np.testing.assert_array_equal(getattr(theirs, name), getattr(ours, name), err_msg=name)
 
 
 @given(panels())

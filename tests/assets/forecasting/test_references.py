@@ -1,4 +1,4 @@
-"""The baseline bank against a slow implementation that starts from nothing at every origin, and its promises."""
+"""The reference bank against a slow implementation that starts from nothing at every origin, and its promises."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -10,19 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse_assets.forecasting import engine as engine_module
-from pulse_assets.forecasting.engine import (
-    HORIZONS,
-    LOG_KINDS,
-    MEMBERS,
-    MIN_ERRORS,
-    SEASONS,
-    BaselineBank,
-    inline,
-    origin_end,
-)
-from pulse_assets.forecasting.kernel import ALPHAS, WINDOW
+from pulse_assets.forecasting import references
+from pulse_assets.forecasting.engine import HORIZONS, LOG_KINDS, SEASONS, MapBlocks, inline, origin_end
 from pulse_assets.forecasting.pack import STALE_AFTER_DAYS, pack
+from pulse_assets.forecasting.references import MIN_ERRORS, REFERENCES, ReferenceBank
+from pulse_assets.forecasting.references_kernel import WINDOW
 from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
 from pulse_assets.signals.calendars import add_steps
 from pulse_resources.compute import Compute
@@ -67,16 +59,14 @@ def values(rng: np.random.Generator, kind: str, count: int) -> np.ndarray:
     return np.asarray(np.round(walk, int(rng.integers(1, 9))) * 10.0 ** rng.integers(-3, 6))
 
 
-def forecasts(
-    rows: pa.Table, origins: list[date], map_blocks: engine_module.MapBlocks = inline, cut: int | None = None
-) -> pa.Table:
+def forecasts(rows: pa.Table, origins: list[date], map_blocks: MapBlocks = inline, cut: int | None = None) -> pa.Table:
     """Forecast in one call, or in calls of ``cut`` origins that each pack for themselves."""
     size = cut or len(origins)
     tables = []
     for low in range(0, len(origins), size):
         some = origins[low : low + size]
         panel = pack(rows, origin_end(some[0]), origin_end(some[-1]))
-        tables += list(BaselineBank().forecast(panel, some, map_blocks))
+        tables += list(ReferenceBank().forecast(panel, some, map_blocks))
     return pa.concat_tables(tables).combine_chunks()
 
 
@@ -101,7 +91,7 @@ def last_known_day(rows: pa.Table) -> date:
 
 
 def slow_forecasts(rows: pa.Table, origin: date) -> dict[tuple[str, str, int], tuple[object, np.ndarray]]:
-    """Return ``(ds, [mean, quantiles…])`` by series, member and horizon."""
+    """Return ``(ds, [mean, quantiles…])`` by series, model and horizon."""
     end = datetime(origin.year, origin.month, origin.day, tzinfo=UTC) + timedelta(days=1)
     known = [row for row in rows.to_pylist() if row["known_at"] < end]
     found = {}
@@ -114,29 +104,26 @@ def slow_forecasts(rows: pa.Table, origin: date) -> dict[tuple[str, str, int], t
         if not fresh or len(y) < MIN_ERRORS + HORIZONS[freq]:
             continue
         newest = np.datetime64(max(latest).replace(tzinfo=None), "us")
-        for (member, h), numbers in slow_members(y, freq, kind).items():
-            found[name, member, h] = (add_steps(np.array([newest]), h, freq, "weekday")[0], numbers)
+        for (model, h), numbers in slow_models(y, freq, kind).items():
+            found[name, model, h] = (add_steps(np.array([newest]), h, freq, "weekday")[0], numbers)
     return found
 
 
-def slow_members(y: np.ndarray, freq: str, kind: str) -> dict[tuple[str, int], np.ndarray]:
+def slow_models(y: np.ndarray, freq: str, kind: str) -> dict[tuple[str, int], np.ndarray]:
     horizon, season, log = HORIZONS[freq], SEASONS[freq], kind in LOG_KINDS
     y = np.log(y) if log else y
     points = {
-        "drift": lambda past, h: past[-1] + h * ((past[-1] - past[0]) / (len(past) - 1) if len(past) > 1 else 0.0),
-        "ewma": lambda past, _: slow_ewma(past),
         "naive": lambda past, _: past[-1],
         "seasonal_naive": lambda past, h: slow_seasonal(past, h, season),
     }
     made: dict[tuple[str, int], np.ndarray] = {}
-    for member, point in points.items():
+    for model, point in points.items():
         for h in range(1, horizon + 1):
-            once = {"ewma": True}.get(member, False)
-            ahead = made_at(y, point, h) if not once else cached_ewma(y)
+            ahead = made_at(y, point, h)
             errors = (y[h:] - ahead[: len(y) - h])[-WINDOW:]
             quantiles = ahead[-1] + np.quantile(errors, LEVELS, method="weibull")
             mean = np.exp(ahead[-1]) * np.exp(errors).mean() if log else ahead[-1] + errors.mean()
-            made[member, h] = np.array([mean, *(np.exp(quantiles) if log else quantiles)])
+            made[model, h] = np.array([mean, *(np.exp(quantiles) if log else quantiles)])
     return made
 
 
@@ -149,25 +136,6 @@ def slow_seasonal(past: np.ndarray, h: int, season: int) -> float:
     while wanted >= len(past):
         wanted -= season
     return float(past[wanted] if wanted >= 0 else past[-1])
-
-
-def slow_ewma(past: np.ndarray) -> float:
-    """Return the level of the constant whose one-step errors were smallest so far; the smaller wins ties."""
-    levels, losses = np.full(len(ALPHAS), past[0]), np.zeros(len(ALPHAS))
-    for value in past[1:]:
-        losses += abs(value - levels)
-        levels += ALPHAS * (value - levels)
-    return float(levels[np.argmin(losses)])
-
-
-def cached_ewma(y: np.ndarray) -> np.ndarray:
-    """Return ``slow_ewma`` of every prefix, in one pass; a test below holds the two together."""
-    levels, losses, made = np.full(len(ALPHAS), y[0]), np.zeros(len(ALPHAS)), [y[0]]
-    for value in y[1:]:
-        losses += abs(value - levels)
-        levels += ALPHAS * (value - levels)
-        made.append(levels[np.argmin(losses)])
-    return np.array(made)
 
 
 def assert_equals_slow(rows: pa.Table, origins: list[date]) -> int:
@@ -184,11 +152,6 @@ def assert_equals_slow(rows: pa.Table, origins: list[date]) -> int:
             scale = np.abs(slow[key][1]).max() + np.abs(rows["y"].to_numpy()).max() * 1e-3
             np.testing.assert_allclose(numbers, slow[key][1], rtol=1e-9, atol=1e-9 * scale, err_msg=f"{origin} {key}")
     return len(ours)
-
-
-def test_the_reference_chooses_its_smoothing_constant_prequentially() -> None:
-    y = np.random.default_rng(0).normal(size=60)
-    np.testing.assert_array_equal(cached_ewma(y), [slow_ewma(y[: t + 1]) for t in range(60)])
 
 
 @pytest.mark.parametrize("freq", HORIZONS)
@@ -264,14 +227,14 @@ def test_cutting_origins_into_calls_changes_no_bit(panel_rows: pa.Table, expecte
 def test_the_size_of_chunks_and_blocks_changes_no_bit(
     panel_rows: pa.Table, expected: bytes, monkeypatch: pytest.MonkeyPatch, rows_a_chunk: int, segments_a_block: int
 ) -> None:
-    monkeypatch.setattr(engine_module, "ROWS_A_CHUNK", rows_a_chunk)
-    monkeypatch.setattr(engine_module, "SEGMENTS_A_BLOCK", segments_a_block)
+    monkeypatch.setattr(references, "ROWS_A_CHUNK", rows_a_chunk)
+    monkeypatch.setattr(references, "SEGMENTS_A_BLOCK", segments_a_block)
     assert as_bytes(forecasts(panel_rows, ORIGINS)) == expected
 
 
 def test_threads_change_no_bit(panel_rows: pa.Table, expected: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "ROWS_A_CHUNK", 10_000)
-    monkeypatch.setattr(engine_module, "SEGMENTS_A_BLOCK", 2)
+    monkeypatch.setattr(references, "ROWS_A_CHUNK", 10_000)
+    monkeypatch.setattr(references, "SEGMENTS_A_BLOCK", 2)
     threads = Compute(mode="threads", workers=3)
     assert as_bytes(forecasts(panel_rows, ORIGINS, threads.map_blocks)) == expected
 
@@ -305,7 +268,7 @@ def test_what_is_known_later_changes_no_bit(panel_rows: pa.Table) -> None:
     assert as_bytes(theirs.filter(pc.field("unique_id") != "a").combine_chunks()) == as_bytes(ours)
 
 
-def test_rows_come_by_origin_series_member_and_horizon(panel_rows: pa.Table) -> None:
+def test_rows_come_by_origin_series_model_and_horizon(panel_rows: pa.Table) -> None:
     made = forecasts(panel_rows, ORIGINS)
     keys = list(zip(*(made[name].to_pylist() for name in ("as_of", "unique_id", "model", "h")), strict=True))
     assert keys == sorted(set(keys))
@@ -315,7 +278,7 @@ def test_origins_that_go_back_in_time_are_refused(panel_rows: pa.Table) -> None:
     """A walk only moves forward: the earlier origin would see what the later one had taken in."""
     panel = pack(panel_rows, origin_end(ORIGINS[0]), origin_end(ORIGINS[-1]))
     with pytest.raises(ValueError, match="rise"):
-        list(BaselineBank().forecast(panel, [ORIGINS[5], ORIGINS[2]]))
+        list(ReferenceBank().forecast(panel, [ORIGINS[5], ORIGINS[2]]))
 
 
 @pytest.mark.parametrize("factor", [1e-6, 3.7, 1e6])
@@ -337,11 +300,11 @@ def test_intervals_of_a_random_walk_widen_with_the_horizon() -> None:
 @pytest.mark.parametrize("freq", HORIZONS)
 def test_a_series_is_forecast_from_twenty_errors_at_every_horizon_on(freq: str) -> None:
     need = MIN_ERRORS + HORIZONS[freq]
-    for count, members in ((need - 1, 0), (need, len(MEMBERS))):
+    for count, models in ((need - 1, 0), (need, len(REFERENCES))):
         rows = series("s", np.arange(count, dtype=float), freq)
         origin = last_known_day(rows)
         origin += timedelta(days=max(0, 7 - origin.weekday()) if origin.weekday() > 4 else 0)
-        assert len(forecasts(rows, [origin])) == members * HORIZONS[freq]
+        assert len(forecasts(rows, [origin])) == models * HORIZONS[freq]
 
 
 @pytest.mark.parametrize(("freq", "days"), [("B", 12), ("W", 30), ("MS", 75)])
@@ -387,7 +350,9 @@ def test_extreme_values_give_finite_forecasts_or_none_and_never_hurt_another_ser
     others = made.filter(pc.field("unique_id") != "b").combine_chunks()
     assert as_bytes(others) == as_bytes(forecasts(calm, origins))
     groups = made.filter(pc.field("unique_id") == "b").group_by("as_of").aggregate([([], "count_all")])
-    assert set(groups["count_all"].to_pylist()) <= {len(MEMBERS) * HORIZONS["B"]}, "a series is forecast whole or not"
+    assert set(groups["count_all"].to_pylist()) <= {len(REFERENCES) * HORIZONS["B"]}, (
+        "a series is forecast whole or not"
+    )
 
 
 @given(

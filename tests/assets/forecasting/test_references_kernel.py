@@ -1,33 +1,22 @@
 """The compiled pieces against plain NumPy."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse_assets.forecasting.engine import MEMBERS
-from pulse_assets.forecasting.kernel import (
-    ALPHAS,
-    WINDOW,
-    State,
-    advance,
-    new_state,
-    prefix_counts,
-    revising_rows,
-    sorted_quantile,
-)
+from pulse_assets.forecasting.references import REFERENCES
+from pulse_assets.forecasting.references_kernel import WINDOW, State, advance, new_state, sorted_quantile
 from pulse_assets.numerics.quantiles import LEVELS
 
-NAIVE = MEMBERS.index("naive")
+NAIVE = REFERENCES.index("naive")
 
 
 def walk(
     y: np.ndarray, counts: list[int], horizon: int = 2, is_log: bool = False
 ) -> tuple[State, np.ndarray, np.ndarray]:
     """Walk one series; return the state, and means ``(O, M, H)`` and quantiles ``(O, M, H, Q)`` at each count."""
-    rows = len(MEMBERS) * horizon
+    rows = len(REFERENCES) * horizon
     state, mean = new_state(1, horizon), np.full(rows * len(counts), np.nan)
     quantiles = np.full((len(mean), len(LEVELS)), np.nan)
     advance(
@@ -43,7 +32,7 @@ def walk(
         mean,
         quantiles,
     )
-    shape = (len(counts), len(MEMBERS), horizon)
+    shape = (len(counts), len(REFERENCES), horizon)
     return state, mean.reshape(shape), quantiles.reshape(*shape, len(LEVELS))
 
 
@@ -65,26 +54,6 @@ def test_sorted_quantile_looks_at_the_counted_values_only() -> None:
     assert sorted_quantile(values, 1, 0.99) == 1.0
 
 
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=30), st.integers(1, 4))
-def test_revising_rows_are_those_that_do_not_extend_their_series(ds: list[int], series: int) -> None:
-    bounds = np.unique(np.linspace(0, len(ds), series + 1).astype(np.int64))
-    expected = [
-        any(ds[earlier] >= ds[row] for earlier in range(low, row))
-        for low, high in pairwise(bounds)
-        for row in range(low, high)
-    ]
-    assert revising_rows(np.array(ds), bounds).tolist() == expected
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=20).map(sorted), st.integers(0, 10), st.integers(0, 10))
-def test_prefix_counts_count_what_was_known_strictly_before_an_end(known: list[int], one: int, other: int) -> None:
-    after, until = sorted((one, other))
-    ends = np.arange(12)
-    counts = prefix_counts(np.array(known), np.array([0, len(known)]), np.array([after]), np.array([until]), ends)
-    expected = [sum(moment < end for moment in known) if after < end <= until else 0 for end in ends]
-    assert counts[0].tolist() == expected
-
-
 @pytest.mark.parametrize("values", [None, 3])
 def test_the_windows_hold_the_newest_errors_in_both_orders(values: int | None) -> None:
     """With three distinct values almost all errors are tied."""
@@ -96,16 +65,6 @@ def test_the_windows_hold_the_newest_errors_in_both_orders(values: int | None) -
         assert sorted(state.ring[0, NAIVE, step]) == sorted(errors)
         np.testing.assert_array_equal(state.ranked[0, NAIVE, step], np.sort(errors))
     assert state.arrived[0, NAIVE].tolist() == [699, 698]
-
-
-def test_the_smoothing_constant_is_the_one_with_the_smallest_loss_so_far() -> None:
-    trending = np.arange(100.0)
-    _, mean, quantiles = walk(trending, [100], horizon=1)
-    level = trending[0]
-    for value in trending[1:]:
-        level += ALPHAS[-1] * (value - level)
-    assert quantiles[0, MEMBERS.index("ewma"), 0, 11] >= level
-    assert mean[0, MEMBERS.index("ewma"), 0] == pytest.approx(100.0, abs=0.5)
 
 
 def test_one_call_over_many_origins_equals_one_call_for_each() -> None:
@@ -124,7 +83,6 @@ def test_a_spike_leaves_the_mean_when_it_leaves_the_window(is_log: bool) -> None
     calm = np.random.default_rng(3).normal(size=900)
     spiked = calm.copy()
     spiked[100] = 60.0 if is_log else 1e20
-    drift = MEMBERS.index("naive")
     _, mean, _ = walk(spiked, [900], is_log=is_log)
     _, expected, _ = walk(calm, [900], is_log=is_log)
-    np.testing.assert_allclose(mean[0, drift], expected[0, drift], rtol=1e-9)
+    np.testing.assert_allclose(mean[0, NAIVE], expected[0, NAIVE], rtol=1e-9)
