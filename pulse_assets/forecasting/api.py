@@ -1,0 +1,282 @@
+"""Forecasts of any long table without Dagster or a lake: forecast, backtest, and a fit that is updated in place. Pure.
+
+>>> import numpy as np, pyarrow as pa
+>>> y = 10 + np.sin(np.arange(60) * 2 * np.pi / 12)
+>>> table = pa.table({"unique_id": ["a"] * 60, "ds": np.arange(60), "y": y})
+>>> made = forecast(table, freq="MS", horizon=3)
+>>> made.rows.select(["unique_id", "h", "ds"]).to_pylist()[0]
+{'unique_id': 'a', 'h': 1, 'ds': 60}
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pulse_assets.forecasting.engine import MapBlocks, inline
+from pulse_assets.forecasting.frames import Series, frequency, read_series
+from pulse_assets.forecasting.kinds import SAME, SEASONS, from_scale, panel_class, scale_of, sound_counts, to_scale
+from pulse_assets.forecasting.lags import lags_of
+from pulse_assets.forecasting.pool import Batch, Outlook, PanelModel, fit_models, speak
+from pulse_assets.forecasting.prior import COLUMNS, Prior, load_prior
+from pulse_assets.forecasting.quantile_rows import fill_quantiles
+from pulse_assets.forecasting.walk import SHORTEST, spec
+from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
+from pulse_assets.signals.calendars import add_steps
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LONGEST_HORIZON = 1_000
+CUTOFFS_A_REFIT = 63
+"""Backtest cutoffs that share one panel model: a quarter of weekdays."""
+SHOWN_WEIGHT = 0.01
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a forecast of a table returns.
+
+    Parameters
+    ----------
+    rows
+        ``unique_id, h, ds, mean, q010 … q990`` sorted by series and step; a backtest has ``cutoff`` and ``y``, too.
+    reasons
+        ``unique_id, reason``: series that got no forecast, or one with a remark, see
+        :data:`~pulse_assets.forecasting.frames.REASONS`.
+    members
+        ``unique_id, member, weight_first, weight_last, loss``: what the forecast is made of.
+    model
+        What the panel taught.
+    """
+
+    rows: pa.Table
+    reasons: pa.Table
+    members: pa.Table
+    model: PanelModel
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Series on their scale, ready for the pool: those of ``series`` that can be walked."""
+
+    series: Series
+    batch: Batch
+    scale: Ints
+    freq: str
+    prior: Prior
+
+
+def prepare(
+    table: pa.Table,
+    *,
+    freq: str,
+    horizon: int,
+    season: int | tuple[int, int] | None = None,
+    kind: str = "other",
+    gap_policy: str = "ffill",
+) -> Prepared:
+    """Read a table and put its series on the scale of their kind; arguments as for :func:`forecast`."""
+    if not 1 <= horizon <= LONGEST_HORIZON:
+        raise ValueError(f"the horizon must be 1 to {LONGEST_HORIZON:,} steps; came {horizon}")
+    freq = frequency(freq)
+    first, second = SEASONS[freq] if season is None else (season if isinstance(season, tuple) else (season, 0))
+    if min(first, second) < 0 or max(first, second) > LONGEST_HORIZON:
+        raise ValueError(f"a season must have 0 to {LONGEST_HORIZON:,} steps; came {season}")
+    series = read_series(table, freq, gap_policy=gap_policy)
+    lengths = np.diff(series.offsets)
+    scale = np.array([scale_of(kind, first_value) for first_value in series.values[series.offsets[:-1]]], np.int64)
+    scaled = to_scale(series.values, np.repeat(scale, lengths))
+    off = sound_counts(scaled, series.offsets) < lengths
+    short = lengths < SHORTEST
+    reasons = dict(series.reasons)
+    reasons |= {str(name): "TOO_SHORT" for name in series.ids[short]}
+    reasons |= {str(name): "OFF_SCALE" for name in series.ids[off]}
+    good = np.flatnonzero(~off & ~short)
+    for name, low, high in zip(series.ids[good], series.offsets[:-1][good], series.offsets[1:][good], strict=True):
+        if scaled[low] == scaled[high - 1] and (scaled[low:high] == scaled[low]).all():
+            reasons.setdefault(str(name), "CONSTANT")
+    sizes = spec(max(first, 1), second, horizon, lags_of(max(first, 1), second) + 1)
+    is_market = panel_class(kind) == "market"
+    whole = Batch(
+        scaled, series.offsets, np.full(len(series), not is_market), series.code, sizes, relative=not is_market
+    ).select(good)
+    whole = replace(whole, may_log=whole.may_log & (scale[good] == SAME))
+    kept = replace(
+        series,
+        ids=series.ids[good],
+        values=np.empty(0),
+        offsets=whole.offsets,
+        newest=series.newest[good],
+        code=series.code[good],
+        reasons=reasons,
+    )
+    return Prepared(kept, whole, scale[good], freq, load_prior(panel_class(kind)))
+
+
+def forecast(
+    table: pa.Table,
+    *,
+    freq: str,
+    horizon: int,
+    season: int | tuple[int, int] | None = None,
+    kind: str = "other",
+    gap_policy: str = "ffill",
+    map_blocks: MapBlocks = inline,
+) -> Forecast:
+    """Forecast every series of a long table.
+
+    Parameters
+    ----------
+    table
+        ``unique_id, ds, y`` and, for vintages, ``known_at``; see :func:`~pulse_assets.forecasting.frames.read_series`.
+    freq
+        Frequency of all series, for example ``D``, ``B``, ``W``, ``MS``, ``QS``, ``YS``, ``h``.
+    horizon
+        Steps ahead, 1 to 1,000.
+    season
+        Steps of the season, or of two; by default what the frequency suggests. Series without it lose nothing.
+    kind
+        price, return, volatility, rate, macro, sentiment or other: decides the scale.
+    gap_policy
+        What becomes of missing steps: ``ffill``, ``zero`` or ``none``.
+    map_blocks
+        Where blocks of series are walked; the result does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        The table or an option is wrong. Faults of one series are reasons instead.
+    """
+    ready = prepare(table, freq=freq, horizon=horizon, season=season, kind=kind, gap_policy=gap_policy)
+    counts = np.diff(ready.batch.offsets)
+    model = fit_models(ready.batch, counts[:, None], ready.prior, map_blocks)[0]
+    every = np.arange(len(counts) + 1)
+    serving = np.zeros(len(counts), np.int64)
+    said = speak(ready.batch, every, counts, serving, counts[:, None], [model], map_blocks, explain=True)
+    rows = _rows(ready, said, [model], np.arange(len(counts)), ready.series.newest, serving)
+    return Forecast(rows, _reasons(ready.series.reasons), _members(ready, said), model)
+
+
+def backtest(
+    table: pa.Table,
+    *,
+    freq: str,
+    horizon: int,
+    cutoffs: int,
+    step: int = 1,
+    season: int | tuple[int, int] | None = None,
+    kind: str = "other",
+    gap_policy: str = "ffill",
+    cutoffs_a_refit: int = CUTOFFS_A_REFIT,
+    map_blocks: MapBlocks = inline,
+) -> Forecast:
+    """Forecast every series from past cutoffs, as it would have been forecast then.
+
+    The last cutoff lies ``horizon`` steps before the end of a series, the others ``step`` steps before one another. A
+    panel model serves ``cutoffs_a_refit`` cutoffs and saw nothing after the first of them.
+
+    Returns
+    -------
+    Forecast
+        ``rows`` also has ``cutoff``, the stamp of the last observation that was used, and ``y``, what came.
+    """
+    if cutoffs < 1 or step < 1 or cutoffs_a_refit < 1:
+        raise ValueError(f"cutoffs, step and cutoffs_a_refit must be at least 1; came {(cutoffs, step, cutoffs_a_refit)}")
+    ready = prepare(table, freq=freq, horizon=horizon, season=season, kind=kind, gap_policy=gap_policy)
+    batch, lengths = ready.batch, np.diff(ready.batch.offsets)
+    ago = horizon + step * np.arange(cutoffs - 1, -1, -1)
+    refit = np.arange(cutoffs) // cutoffs_a_refit
+    first_ago = ago[np.arange(0, cutoffs, cutoffs_a_refit)]
+    known = np.maximum(lengths[:, None] - first_ago, 0)
+    models = fit_models(batch, known, ready.prior, map_blocks)
+    origins = lengths[:, None] - ago
+    asked = origins >= SHORTEST
+    starts = np.concatenate(([0], np.cumsum(asked.sum(axis=1))))
+    serving = np.broadcast_to(refit, origins.shape)[asked]
+    said = speak(batch, starts, origins[asked], serving, known, models, map_blocks)
+    series = np.repeat(np.arange(len(lengths)), asked.sum(axis=1))
+    back = (lengths[series] - origins[asked]).astype(np.int64)
+    cutoff = _stamps_before(ready, series, back)
+    rows = _rows(ready, said, models, series, cutoff, serving)
+    truth = batch.offsets[:-1][series] + origins[asked]
+    y = batch.values[truth[:, None] + np.arange(horizon)]
+    for scale in np.unique(ready.scale):
+        chosen = ready.scale[series] == scale
+        y[chosen] = from_scale(y[chosen], int(scale))
+    rows = rows.add_column(2, "cutoff", _as_stamps(np.repeat(cutoff, horizon), ready.series.stamps))
+    rows = rows.append_column("y", pa.array(y.ravel()))
+    nothing = _members(ready, said)
+    return Forecast(rows, _reasons(ready.series.reasons), nothing, models[-1])
+
+
+def _stamps_before(ready: Prepared, series: Ints, back: Ints) -> Ints:
+    """Return the stamps some steps before the newest; counted in the frequency, since gaps were filled."""
+    newest = ready.series.newest[series]
+    if ready.series.stamps == "integer":
+        return np.asarray(newest - back)
+    return _moved(newest, -back, ready.freq)
+
+
+def _moved(stamps: Ints, steps: Ints, freq: str) -> Ints:
+    calendar = "weekday" if freq == "B" else "none"
+    return np.asarray(add_steps(stamps.astype("datetime64[us]"), steps, freq, calendar).astype(np.int64))
+
+
+def _as_stamps(stamps: Ints, kind: str) -> pa.Array:
+    return pa.array(stamps) if kind == "integer" else pa.array(stamps.astype("datetime64[us]"))
+
+
+def _rows(
+    ready: Prepared, said: Outlook, models: list[PanelModel], series: Ints, newest: Ints, serving: Ints
+) -> pa.Table:
+    count, horizon = said.center.shape
+    mean, quantiles = np.empty(count * horizon), np.empty((count * horizon, len(LEVELS)))
+    fill_quantiles(
+        said.center,
+        said.sigma,
+        said.lowest,
+        np.stack([model.shape for model in models]),
+        serving,
+        ready.scale[series],
+        np.arange(count),
+        np.arange(count) * horizon,
+        mean,
+        quantiles,
+    )
+    h = np.tile(np.arange(1, horizon + 1), count)
+    begins = np.repeat(newest, horizon)
+    stamps = begins + h if ready.series.stamps == "integer" else _moved(begins, h, ready.freq)
+    ranked = np.ascontiguousarray(quantiles.T)
+    names = pa.array(ready.series.ids, pa.string())
+    columns = {
+        "unique_id": pa.DictionaryArray.from_arrays(pa.array(np.repeat(series, horizon).astype(np.int32)), names),
+        "h": pa.array(h.astype(np.int16)),
+        "ds": _as_stamps(stamps, ready.series.stamps),
+        "mean": pa.array(mean),
+    }
+    return pa.table(columns | {name: pa.array(ranked[k]) for k, name in enumerate(QUANTILE_COLUMNS)})
+
+
+def _reasons(reasons: Mapping[str, str]) -> pa.Table:
+    names = sorted(reasons)
+    return pa.table(
+        {"unique_id": pa.array(names, pa.string()), "reason": pa.array([reasons[n] for n in names], pa.string())}
+    )
+
+
+def _members(ready: Prepared, said: Outlook) -> pa.Table:
+    """Return the members that weigh something, for each series; nothing where nothing was explained."""
+    shown = (said.weights >= SHOWN_WEIGHT).any(axis=1)
+    series, member = np.nonzero(shown)
+    return pa.table(
+        {
+            "unique_id": pa.array(ready.series.ids[series], pa.string()),
+            "member": pa.array(np.array(COLUMNS, object)[member], pa.string()),
+            "weight_first": pa.array(said.weights[series, 0, member]),
+            "weight_last": pa.array(said.weights[series, 1, member]),
+            "loss": pa.array(said.loss[series, member]),
+        }
+    )
