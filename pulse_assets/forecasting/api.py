@@ -233,7 +233,7 @@ def _rows(
     ready: Prepared, said: Outlook, models: list[PanelModel], series: Ints, newest: Ints, serving: Ints
 ) -> pa.Table:
     count, horizon = said.center.shape
-    mean, quantiles = np.empty(count * horizon), np.empty((count * horizon, len(LEVELS)))
+    mean, quantiles = np.empty(count * horizon), np.empty((len(LEVELS), count * horizon))
     fill_quantiles(
         said.center,
         said.sigma,
@@ -249,7 +249,6 @@ def _rows(
     h = np.tile(np.arange(1, horizon + 1), count)
     begins = np.repeat(newest, horizon)
     stamps = begins + h if ready.series.stamps == "integer" else _moved(begins, h, ready.freq)
-    ranked = np.ascontiguousarray(quantiles.T)
     names = pa.array(ready.series.ids, pa.string())
     columns = {
         "unique_id": pa.DictionaryArray.from_arrays(pa.array(np.repeat(series, horizon).astype(np.int32)), names),
@@ -257,7 +256,7 @@ def _rows(
         "ds": _as_stamps(stamps, ready.series.stamps),
         "mean": pa.array(mean),
     }
-    return pa.table(columns | {name: pa.array(ranked[k]) for k, name in enumerate(QUANTILE_COLUMNS)})
+    return pa.table(columns | {name: pa.array(quantiles[k]) for k, name in enumerate(QUANTILE_COLUMNS)})
 
 
 def _reasons(reasons: Mapping[str, str]) -> pa.Table:

@@ -1,6 +1,6 @@
-"""Dagster definitions of forecasting: silver as of each day in, quantile forecasts out."""
+"""Dagster definitions of forecasting: silver as of each day in, quantile forecasts and what they are made of out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import dagster as dg
@@ -9,19 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse_assets.declare import WHEN_READY, days_of, table_asset
-from pulse_assets.forecasting.engine import HORIZONS, Forecaster, inline, origin_end
+from pulse_assets.forecasting.engine import HORIZONS, knows_from, origin_end
 from pulse_assets.forecasting.pack import Panel, pack
 from pulse_assets.forecasting.plots import as_markdown, fan_charts
-from pulse_assets.forecasting.references import ReferenceBank
-from pulse_assets.forecasting.tables import FORECASTS
+from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
 from pulse_assets.signals.tables import SERIES
 from pulse_resources.compute import Compute
 from pulse_resources.evidence import fingerprint
+from pulse_resources.lake import Snapshot, TableContract
 from pulse_resources.lake.io_manager import CONFIG, INPUTS
 from pulse_resources.lake.resource import DeltaLake
 
 PACKED = ["unique_id", "ds", "y", "known_at", "kind", "freq", "calendar"]
-DRAWN_MODEL = "naive"
+DRAWN_MODEL, DRAWN_SERIES = "pulse", 6
 
 
 class ForecastConfig(dg.Config):
@@ -30,7 +30,7 @@ class ForecastConfig(dg.Config):
     horizons: dict[str, int] = dict(HORIZONS)  # noqa: RUF012 - pydantic copies it
 
 
-@table_asset(FORECASTS, group="forecasting", deps=[SERIES], code_version="1", automation=WHEN_READY)
+@table_asset(FORECASTS, group="forecasting", deps=[SERIES], code_version="2", automation=WHEN_READY)
 def forecasts(
     context: dg.AssetExecutionContext,
     config: ForecastConfig,
@@ -38,46 +38,83 @@ def forecasts(
     compute: dg.ResourceParam[Compute],
 ) -> dg.Output[pa.RecordBatchReader]:
     """Forecast every series from every day of the range, from what was known on that day."""
-    days = days_of(context)
-    snapshot = lake.lake().snapshot()
+    from pulse_assets.forecasting.pooled import PooledEngine
+
+    days, snapshot = days_of(context), lake.lake().snapshot()
+    silver, panel = _known(snapshot, days)
+    engine = PooledEngine({**HORIZONS, **config.horizons})
+    made = engine.forecast(panel, days, compute.map_blocks)
+    return _streamed(FORECASTS, _drawn(context, made, silver, days[-1]), engine.version, snapshot, config, days, panel)
+
+
+@table_asset(MEMBER_WEIGHTS, group="forecasting", deps=[SERIES], code_version="1", automation=WHEN_READY)
+def forecast_members(
+    context: dg.AssetExecutionContext,
+    config: ForecastConfig,
+    lake: dg.ResourceParam[DeltaLake],
+    compute: dg.ResourceParam[Compute],
+) -> dg.Output[pa.RecordBatchReader]:
+    """Tell which members every pooled forecast of the range is made of, and how they had done by then."""
+    from pulse_assets.forecasting.pooled import PooledEngine
+
+    days, snapshot = days_of(context), lake.lake().snapshot()
+    _, panel = _known(snapshot, days)
+    engine = PooledEngine({**HORIZONS, **config.horizons})
+    made = engine.members(panel, days, compute.map_blocks)
+    return _streamed(MEMBER_WEIGHTS, made, engine.version, snapshot, config, days, panel)
+
+
+def _known(snapshot: Snapshot, days: list[date]) -> tuple[pa.Table, Panel]:
+    """Return silver as of the last day, and packed so that each day can be told what it knew."""
     silver = snapshot.read(SERIES, as_of=days[-1], columns=PACKED)
-    panel = pack(silver, origin_end(days[0]), origin_end(days[-1]))
-    engine = ReferenceBank({**HORIZONS, **config.horizons})
-    version = snapshot.versions.get(SERIES.name, -1)
-    # for one partition only: what an output carries is copied to each of the run's partitions, up to 70 kB a picture
-    context.add_asset_metadata({"fan": dg.MetadataValue.md(_fan(engine, panel, silver, days[-1]))}, None, str(days[-1]))
-    tables = (_stamped(table, engine.version, version) for table in engine.forecast(panel, days, compute.map_blocks))
-    batches = (batch for table in tables for batch in table.to_batches())
+    return silver, pack(silver, knows_from(days[0]), origin_end(days[-1]))
+
+
+def _streamed(
+    contract: TableContract,
+    tables: Iterable[pa.Table],
+    model_version: str,
+    snapshot: Snapshot,
+    config: ForecastConfig,
+    days: list[date],
+    panel: Panel,
+) -> dg.Output[pa.RecordBatchReader]:
+    data_version = snapshot.versions.get(SERIES.name, -1)
+    stamped = (_stamped(contract, table, model_version, data_version) for table in tables)
+    batches = (batch for table in stamped for batch in table.to_batches())
     return dg.Output(
-        pa.RecordBatchReader.from_batches(FORECASTS.schema, batches),
+        pa.RecordBatchReader.from_batches(contract.schema, batches),
         metadata={
             INPUTS: snapshot.versions,
             CONFIG: fingerprint(config.model_dump()),
             "series": len(set(panel.ids)),
             "origins": len(days),
-            "model_version": engine.version,
+            "model_version": model_version,
         },
     )
 
 
-def _stamped(table: pa.Table, model_version: str, data_version: int) -> pa.Table:
+def _stamped(contract: TableContract, table: pa.Table, model_version: str, data_version: int) -> pa.Table:
     count = len(table)
     table = table.append_column("model_version", pa.array([model_version] * count, pa.string()))
-    return FORECASTS.cast(table.append_column("data_version", pa.array(np.full(count, data_version))))
+    return contract.cast(table.append_column("data_version", pa.array(np.full(count, data_version))))
 
 
-def _fan(engine: Forecaster, panel: Panel, silver: pa.Table, day: date) -> str:
-    """Draw the newest origin of the first fresh series."""
-    ends = np.array([origin_end(day)])
-    fresh = np.flatnonzero(panel.is_fresh(panel.known_counts(ends), ends)[:, 0])[:6]
-    made = pa.concat_tables(_one_day(engine, panel.select(fresh), day)) if len(fresh) else None
-    if made is None or not len(made):
-        return "no series is fresh enough to draw"
-    ids = sorted(set(made["unique_id"].to_pylist()))
-    frame = made.filter(pc.field("model") == DRAWN_MODEL).to_pandas()
-    past = silver.filter(pc.field("unique_id").isin(ids)).select(["unique_id", "ds", "y"]).to_pandas()
-    return as_markdown(fan_charts(past, frame, ids), f"forecasts of {DRAWN_MODEL} as of {day}")
+def _drawn(
+    context: dg.AssetExecutionContext, tables: Iterator[pa.Table], silver: pa.Table, day: date
+) -> Iterator[pa.Table]:
+    """Pass tables on, and draw the last day as it goes by.
 
-
-def _one_day(engine: Forecaster, panel: Panel, day: date) -> Iterator[pa.Table]:
-    return engine.forecast(panel, [day], inline)
+    For one partition only: what an output carries is copied to each of the run's partitions, up to 70 kB a picture.
+    """
+    newest: list[pa.Table] = []
+    for table in tables:
+        newest.append(table.filter((pc.field("as_of") == day) & (pc.field("model") == DRAWN_MODEL)))
+        yield table
+    made = pa.concat_tables(newest).to_pandas() if newest else None
+    picture = "no series is fresh enough to draw"
+    if made is not None and len(made):
+        ids = sorted(set(made["unique_id"]))[:DRAWN_SERIES]
+        past = silver.filter(pc.field("unique_id").isin(ids)).select(["unique_id", "ds", "y"]).to_pandas()
+        picture = as_markdown(fan_charts(past, made, ids), f"forecasts of {DRAWN_MODEL} as of {day}")
+    context.add_asset_metadata({"fan": dg.MetadataValue.md(picture)}, context.asset_key, str(day))

@@ -6,6 +6,7 @@ What belongs here is what every engine and its readers share. Engines live in mo
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ Result = TypeVar("Result")
 MODELS = ("naive", "pulse", "seasonal_naive")
 """Models in ``gold/forecasts``, in alphabetical order; on a day any of them may have nothing to say of a series."""
 LOG_KINDS = ("price", "volatility")
+ROWS_A_CHUNK = 50_000
 SEASONS = {"h": 24, "D": 7, "B": 5, "W": 52, "MS": 12, "QS": 4, "YS": 1}
 HORIZONS = {"h": 24, "D": 7, "B": 5, "W": 4, "MS": 3, "QS": 2, "YS": 1}
 """Steps ahead by frequency: a week of weekdays, a quarter of months."""
@@ -51,6 +53,31 @@ class Forecaster(Protocol):
         ValueError
             The origins do not rise.
         """
+
+
+def check_origins(origins: list[date]) -> None:
+    """Raise ValueError unless the origins rise, because a walk only moves forward."""
+    if any(earlier >= later for earlier, later in pairwise(origins)):
+        raise ValueError(f"origins must rise, because a walk only moves forward; came {[str(o) for o in origins]}")
+
+
+def origin_chunks(origins: list[date], steps: int) -> Iterator[slice]:
+    """Cut origins into pieces of about :data:`ROWS_A_CHUNK` rows of one model, ``steps`` rows an origin."""
+    size = max(1, ROWS_A_CHUNK // max(1, steps))
+    return (slice(low, low + size) for low in range(0, len(origins), size))
+
+
+def refit_day(origin: date) -> date:
+    """Return the first day of the origin's quarter: what was known before it is what panels were last fitted on."""
+    return date(origin.year, 3 * ((origin.month - 1) // 3) + 1, 1)
+
+
+def knows_from(origin: date) -> int:
+    """Return the end of the last refit at or before an origin, in microseconds since 1970.
+
+    A panel packed from here on can be refitted as it was then.
+    """
+    return int(np.datetime64(refit_day(origin), "D").astype(np.int64)) * MICROSECONDS_A_DAY
 
 
 def origin_end(origin: date) -> int:

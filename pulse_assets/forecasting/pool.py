@@ -410,8 +410,8 @@ class Outlook:
 
     center: Floats
     sigma: Floats
-    weights: Floats
-    loss: Floats
+    weights: npt.NDArray[np.float32]
+    loss: npt.NDArray[np.float32]
     lowest: Floats
 
 
@@ -466,7 +466,7 @@ def speak(
     if not parts:
         horizon = batch.sizes.horizon
         empty = np.empty((0, horizon))
-        return Outlook(empty, empty, np.empty((0, 2, POOL)), np.empty((0, POOL)), np.empty(0))
+        return Outlook(empty, empty, np.empty((0, 2, POOL), np.float32), np.empty((0, POOL), np.float32), np.empty(0))
     names = ("center", "sigma", "weights", "loss", "lowest")
     return Outlook(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -480,7 +480,7 @@ def say(work: _Speaking, spoken: Spoken) -> Outlook:
     """Apply the models to what was heard at the origins of one block."""
     count, horizon = spoken.made.shape[:2]
     center, sigma = np.empty((count, horizon)), np.empty((count, horizon))
-    weights = np.zeros((count, 2, POOL))
+    weights, loss = np.zeros((count, 2, POOL)), np.empty((count, POOL))
     series = np.repeat(np.arange(len(work.batch)), np.diff(work.starts))
     for number in np.unique(work.model_of):
         model = work.models[number]
@@ -492,6 +492,6 @@ def say(work: _Speaking, spoken: Spoken) -> Outlook:
         base, inputs = spread_parts(part, apart, work.batch.sizes)
         wide = np.empty_like(base)
         spread_of(base, inputs, model.slopes, wide)
-        sigma[rows] = wide
+        sigma[rows], loss[rows] = wide, part.loss
     nothing = 0 if not work.explain else count
-    return Outlook(center, sigma, weights[:nothing], spoken.loss[:nothing], spoken.statistics[:, 5])
+    return Outlook(center, sigma, weights[:nothing].astype(np.float32), loss[:nothing].astype(np.float32), spoken.statistics[:, 5])

@@ -6,14 +6,13 @@ Their quantiles come from their own past h-step errors. Anything cleverer belong
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pulse_assets.forecasting.engine import HORIZONS, LARGEST, LOG_KINDS, SEASONS, MapBlocks, inline, origin_end
+from pulse_assets.forecasting.engine import HORIZONS, LARGEST, LOG_KINDS, SEASONS, MapBlocks, check_origins, inline, origin_chunks, origin_end
 from pulse_assets.forecasting.pack import Floats, Ints, Panel
 from pulse_assets.forecasting.rows import forecast_rows
 from pulse_assets.numerics.quantiles import LEVELS
@@ -26,7 +25,6 @@ REFERENCES = ("naive", "seasonal_naive")
 MIN_ERRORS = 20
 """Past errors that every horizon needs before a quantile is stated."""
 SEGMENTS_A_BLOCK = 256
-ROWS_A_CHUNK = 100_000
 
 
 @dataclass(frozen=True)
@@ -57,21 +55,18 @@ class ReferenceBank:
         """Yield the forecasts of both models; see :class:`pulse_assets.forecasting.engine.Forecaster`."""
         from pulse_assets.forecasting.references_kernel import new_state
 
-        if any(earlier >= later for earlier, later in pairwise(origins)):
-            raise ValueError(f"origins must rise, because a walk only moves forward; came {[str(o) for o in origins]}")
+        check_origins(origins)
         scaled = replace(panel, values=_scaled(panel))
         sound = _sound_counts(scaled)
         horizon = np.array([self.horizons[freq] for freq in panel.freq], np.int64)
         ends = np.array([origin_end(origin) for origin in origins], np.int64)
-        rows_a_day = max(1, int(horizon.sum()) * len(REFERENCES))
-        chunk = max(1, ROWS_A_CHUNK // rows_a_day)
         blocks = [
             np.arange(low, min(low + SEGMENTS_A_BLOCK, len(panel))) for low in range(0, len(panel), SEGMENTS_A_BLOCK)
         ]
         parts = [scaled.select(block) for block in blocks]
         states = [new_state(len(part), max(self.horizons.values())) for part in parts]
-        for low in range(0, len(origins), chunk):
-            some = ends[low : low + chunk]
+        for piece in origin_chunks(origins, int(horizon.sum())):
+            some = ends[piece]
             counts = panel.known_counts(some)
             asked = panel.is_fresh(counts, some) & (counts >= MIN_ERRORS + horizon[:, None])
             asked &= counts <= sound[:, None]
@@ -81,9 +76,9 @@ class ReferenceBank:
             )
             results = list(map_blocks(_walk, works))
             states = [state for state, _, _ in results]
-            mean = np.concatenate([np.empty(0), *(piece for _, piece, _ in results)])
-            quantiles = np.concatenate([np.empty((0, len(LEVELS))), *(piece for _, _, piece in results)])
-            yield forecast_rows(panel, origins[low : low + chunk], counts, asked, horizon, REFERENCES, mean, quantiles)
+            mean = np.concatenate([np.empty(0), *(part for _, part, _ in results)])
+            quantiles = np.concatenate([np.empty((0, len(LEVELS))), *(part for _, _, part in results)])
+            yield forecast_rows(panel, origins[piece], counts, asked, horizon, REFERENCES, mean, quantiles.T)
 
 
 def _walk(work: Work) -> "tuple[State, Floats, Floats]":

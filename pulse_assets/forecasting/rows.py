@@ -44,7 +44,7 @@ def forecast_rows(
     models
         M names, ascending; each has forecasts wherever asked.
     mean, quantiles
-        Shapes ``(R,)`` and ``(R, 23)`` in units of the series, by segment, origin, model and horizon: a segment has
+        Shapes ``(R,)`` and ``(23, R)`` in units of the series, by segment, origin, model and horizon: a segment has
         ``M·horizon`` rows for each origin that asks.
 
     Examples
@@ -56,7 +56,7 @@ def forecast_rows(
     ...                    "kind": ["rate"] * 2, "freq": ["D"] * 2, "calendar": ["none"] * 2})
     >>> panel, asked = pack(series, 0, 2**62), np.array([[True]])
     >>> made = forecast_rows(panel, [date(2024, 1, 2)], np.array([[2]]), asked, np.array([2]), ("naive",),
-    ...                      np.array([2.0, 2.0]), np.full((2, 23), 2.0))
+    ...                      np.array([2.0, 2.0]), np.full((23, 2), 2.0))
     >>> made.select(["unique_id", "model", "h", "mean"]).to_pylist()[1]
     {'unique_id': 'a', 'model': 'naive', 'h': 2, 'mean': 2.0}
     >>> str(made["ds"][1])
@@ -82,9 +82,8 @@ def forecast_rows(
         "ds": pa.array(_event_times(panel, series, newest, h)).cast(pa.timestamp("us", "UTC")),
         "mean": pa.array(mean[rows]),
     }
-    ranked = np.ascontiguousarray(quantiles[rows].T)
-    made = pa.table(columns | {name: pa.array(ranked[k]) for k, name in enumerate(QUANTILE_COLUMNS)})
-    finite = np.isfinite(mean[rows]) & np.isfinite(ranked[0]) & np.isfinite(ranked[-1])
+    made = pa.table(columns | {name: pa.array(quantiles[k][rows]) for k, name in enumerate(QUANTILE_COLUMNS)})
+    finite = np.isfinite(mean[rows]) & np.isfinite(quantiles[0][rows]) & np.isfinite(quantiles[-1][rows])
     if finite.all():
         return made
     whole = np.logical_and.reduceat(finite, np.cumsum(sizes) - sizes)

@@ -48,4 +48,29 @@ FORECASTS = TableContract(
     ),
 )
 
-TABLES = (FORECASTS,)
+MEMBER_WEIGHTS = TableContract(
+    name="gold/forecast_members",
+    description="What the pooled forecast of a series is made of: members of 2 % or more and their losses by then",
+    columns=(
+        Column("as_of", pa.date32(), "Origin of the forecast"),
+        Column("unique_id", pa.string(), "Series, as in silver/series"),
+        Column("member", pa.string(), "Member of the pool"),
+        Column("weight_first", pa.float64(), "Weight at the first step ahead", "share"),
+        Column("weight_last", pa.float64(), "Weight at the last step ahead; in between it changes evenly", "share"),
+        Column(
+            "loss",
+            pa.float64(),
+            "Its mean absolute error by then, later ones weighing more",
+            "scale of the walk: the series' unit, its logarithm for prices and volatilities, its logit if bounded",
+            nullable=True,
+        ),
+        Column("model_version", pa.string(), "Version of the engine"),
+        Column("data_version", pa.int64(), "Delta version of silver/series that it was made from"),
+    ),
+    key=("as_of", "unique_id", "member"),
+    partition="as_of",
+    physical="year",
+    rows_per_day=400,
+)
+
+TABLES = (FORECASTS, MEMBER_WEIGHTS)

@@ -21,7 +21,7 @@ LARGEST_LOSS = 20.0
 """A scaled error beyond this many mean errors of the naive forecast pulls no harder."""
 NEWEST = 0.35
 """Share of the rows, the newest, that judge the tuning done on the others."""
-LEAST_ROWS = 120
+LEAST_ROWS, MOST_ROWS = 120, 1_000
 LEAST_GAIN = 0.002
 
 
@@ -50,9 +50,8 @@ class Rows:
     scale: Floats
     relative: float
 
-    def part(self, low: int, high: int) -> "Rows":
-        """Return some neighbouring rows."""
-        cut = slice(low, high)
+    def part(self, cut: slice) -> "Rows":
+        """Return some of the rows."""
         return Rows(
             self.made[cut],
             self.truth[cut],
@@ -163,8 +162,10 @@ def tune(gate: Floats, rows: Rows) -> tuple[Floats, float]:
     count = len(rows.truth)
     if count < LEAST_ROWS:
         return gate, np.inf
+    rows = rows.part(slice(None, None, -(-count // MOST_ROWS)))
+    count = len(rows.truth)
     cut = int(count * (1 - NEWEST))
-    older, newest = rows.part(0, cut), rows.part(cut, count)
+    older, newest = rows.part(slice(cut)), rows.part(slice(cut, None))
     best, chosen = mean_loss(gate, newest) * (1 - LEAST_GAIN), np.inf
     for penalty in PENALTIES:
         loss = mean_loss(descend(gate, [older], penalty), newest)

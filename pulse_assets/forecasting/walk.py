@@ -594,8 +594,12 @@ def walk(
                     _emit(t, sizes, row, anchors, waiting[q])
                     _refer(losses, weights, waiting[q])
                     _choose_one_step(t, sizes, row)
-            _emit(t, sizes, row, every, made[p])
-            _refer(losses, weights, made[p])
+            q = (t // sizes.stride) % sizes.pending
+            if made_at[q] == t and len(anchors) == sizes.horizon:  # just said for the losses
+                made[p, :, : COUNT + 1] = waiting[q]
+            else:
+                _emit(t, sizes, row, every, made[p])
+                _refer(losses, weights, made[p])
             for member in range(COUNT):
                 loss[p, member] = losses[member] / weights[member] if weights[member] > 0.0 else np.nan
             for i in range(len(anchors)):
