@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pulse_assets.declare import AS_OF, START
-from pulse_assets.forecasting.tables import FORECASTS
+from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
 from pulse_assets.signals.calendars import partition_days
 from pulse_assets.signals.tables import INGESTS, MACRO_VINTAGES, MARKET_BARS, SERIES
 from pulse_assets.trust.tables import LICENCES, SCORES
@@ -25,7 +25,7 @@ from pulse_resources.lake.partitions import weekdays
 
 EVIDENCE_DAYS = 120
 """Weekdays before the newest that a first run covers: a window of 90 truths, holidays and horizons included."""
-GOLD = (FORECASTS, SCORES, LICENCES)
+GOLD = (FORECASTS, MEMBER_WEIGHTS, SCORES, LICENCES)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

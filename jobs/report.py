@@ -7,8 +7,8 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.table import Table
-from rich.text import Text
 
+from jobs.terminal import as_rich
 from pulse_assets.catalogue import TABLES
 from pulse_assets.forecasting.tables import FORECASTS
 from pulse_assets.signals.tables import INGESTS, QUARANTINE, SERIES
@@ -120,6 +120,8 @@ def series_view(lake: Lake, as_of: date | None, series: str | None) -> View:
     return View(groups.aggregate(wanted).rename_columns(names).sort_by("unique_id"), "Series")
 
 
+ONE_SERIES = "forecast"
+"""What ``pulse show`` calls all about one series, see :mod:`jobs.one_series`."""
 VIEWS = {
     "forecasts": forecasts_view,
     "licences": licences_view,
@@ -147,7 +149,7 @@ def show(lake: Lake, what: str, as_of: date | None, series: str | None) -> View:
         return VIEWS[what](lake, as_of, series)
     contract = view_of(what)
     if contract is None:
-        names = [*VIEWS, *(contract.name for contract in TABLES)]
+        names = [*VIEWS, ONE_SERIES, *(contract.name for contract in TABLES)]
         raise ConfigError(f"nothing is called {what!r}; expected one of {', '.join(names)}")
     return View(lake.read(contract, as_of=as_of) if as_of else lake.read(contract), contract.name, contract.description)
 
@@ -156,17 +158,6 @@ def _matching(rows: pa.Table, series: str | None) -> pa.Table:
     if series is None:
         return rows
     return rows.filter(pc.match_substring(rows["unique_id"], series, ignore_case=True))
-
-
-def as_rich(rows: pa.Table, title: str, limit: int) -> Table:
-    """Return the first rows as a table for a terminal."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for field in rows.schema:
-        numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
-        table.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows.slice(0, limit).to_pylist():
-        table.add_row(*(Text(_cell(value)) for value in row.values()))  # Text: a source may write [markup]
-    return table
 
 
 def states_table(states: Sequence[Health]) -> Table:
@@ -184,15 +175,3 @@ def count_by(rows: Sequence[Mapping[str, object]], name: str) -> dict[str, int]:
     """Return how often each value of a column occurs."""
     values = [str(row[name]) for row in rows]
     return {value: values.count(value) for value in sorted(set(values))}
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return str(value).removesuffix("+00:00").removesuffix(" 00:00:00")

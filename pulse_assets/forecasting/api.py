@@ -156,7 +156,13 @@ def forecast(
     every = np.arange(len(counts) + 1)
     serving = np.zeros(len(counts), np.int64)
     said = speak(ready.batch, every, counts, serving, counts[:, None], [model], map_blocks, explain=True)
-    rows = _rows(ready, said, [model], np.arange(len(counts)), ready.series.newest, serving)
+    return as_forecast(ready, said, model)
+
+
+def as_forecast(ready: Prepared, said: Outlook, model: PanelModel) -> Forecast:
+    """Lay out what was said of each series from its newest observation."""
+    every = np.arange(len(ready.series))
+    rows = _rows(ready, said, [model], every, ready.series.newest, np.zeros(len(every), np.int64))
     return Forecast(rows, _reasons(ready.series.reasons), _members(ready, said), model)
 
 

@@ -32,6 +32,8 @@ REASONS = {
     "OFF_SCALE": "a value too large, or one that its kind does not allow: a price of zero, for example",
     "GAPS_FILLED": "steps without a value were filled; the forecast stands",
     "HAS_GAPS": "steps without a value, and the gap policy forbids to fill them",
+    "NOT_NEW": "an update for a time that is known already; a revision needs a new fit",
+    "NOT_FITTED": "an update for a series that was not there when the panel was fitted",
     "CONSTANT": "it never moved, so its intervals have no width",
 }
 """Reason codes of series, in words."""

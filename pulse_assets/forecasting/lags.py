@@ -60,10 +60,11 @@ class LagMap:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _prefixes(y: Floats, season: int, may_log: bool, z: Floats, pace: Floats) -> int:
+def prefixes(y: Floats, season: int, may_log: bool, before: Floats, z: Floats, pace: Floats) -> int:
     """Fill what the map sees of one series and its running sum of seasonal differences.
 
-    Returns how many of the first values allow logarithms. ``z`` and ``pace`` have rows for values and logarithms.
+    Returns how many of the first values allow logarithms. ``z`` and ``pace`` have rows for values and logarithms;
+    ``before``, shape ``(2,)``, is what their sums were when y began, its first ``season`` values counted already.
     """
     positive = 0
     if may_log:
@@ -73,7 +74,7 @@ def _prefixes(y: Floats, season: int, may_log: bool, z: Floats, pace: Floats) ->
     for t in range(len(y)):
         z[0, t] = y[t]
     for c in range(2):
-        total = 0.0
+        total = before[c]
         for t in range(len(y) if c == 0 else positive):
             if t >= season:
                 total += abs(z[c, t] - z[c, t - season])
@@ -82,11 +83,12 @@ def _prefixes(y: Floats, season: int, may_log: bool, z: Floats, pace: Floats) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _fill(z: Floats, pace: Floats, n: int, lags: int, season: int, x: Floats) -> float:
-    """Fill the inputs at an origin of n observations; return the scale, 0 where there is none."""
+def _fill(z: Floats, pace: Floats, n: int, gone: int, lags: int, season: int, x: Floats) -> float:
+    """Fill the inputs at an origin of n observations, ``gone`` of which are not at hand; return the scale, 0 for none."""
     if n < lags + 1 or n <= season:
         return 0.0
-    scale = pace[n - 1] / (n - season)
+    scale = pace[n - gone - 1] / (n - season)
+    n -= gone
     if not scale > 0.0:
         return 0.0
     for i in range(lags - 1):
@@ -121,12 +123,12 @@ def _windows(
         if room <= 0:
             continue
         y = values[offsets[s] : offsets[s] + n]
-        c = 1 if _prefixes(y, season, may_log[s], z, pace) == n else 0
+        c = 1 if prefixes(y, season, may_log[s], np.zeros(2), z, pace) == n else 0
         pieces = min(most, room)
         before = -1
         for i in range(pieces):
             end = n - horizon - (room - 1) * i // max(pieces - 1, 1)
-            scale = _fill(z[c], pace[c], end, lags, season, x)
+            scale = _fill(z[c], pace[c], end, 0, lags, season, x)
             if end == before or not scale > 0.0:
                 continue
             before = end
@@ -214,6 +216,8 @@ def apply_lags(
     starts: Ints,
     origins: Ints,
     judged_until: Ints,
+    gone: Ints,
+    before: Floats,
     coefficients: Floats,
     season: int,
     stride: int,
@@ -231,6 +235,9 @@ def apply_lags(
     judged_until
         Origins of at most so many observations get the map of the other fold, shape ``(S,)``: they lie in the time
         that the maps were fitted on.
+    gone, before
+        How many first observations ``values`` leaves out, shape ``(S,)``, and the sums of seasonal differences when
+        it begins, shape ``(S, 2)``; zeros for whole histories.
     coefficients
         Shape ``(3, L, H)``.
     stride, anchors
@@ -242,7 +249,7 @@ def apply_lags(
     lags, horizon, longest = coefficients.shape[1], coefficients.shape[2], 0
     for s in range(len(offsets) - 1):
         if starts[s + 1] > starts[s]:
-            longest = max(longest, origins[starts[s + 1] - 1])
+            longest = max(longest, origins[starts[s + 1] - 1] - gone[s])
     z, pace, x = np.empty((2, longest)), np.empty((2, longest)), np.empty(lags)
     told, told_few, few = np.empty(horizon), np.empty(len(anchors)), np.empty((FOLDS, lags, len(anchors)))
     held, past = np.full(JUDGED, -1), np.empty((JUDGED, len(anchors)))
@@ -252,17 +259,19 @@ def apply_lags(
         if starts[s + 1] == starts[s]:
             continue
         held[:] = -1  # which past origins the forecasts at hand were made at: neighbours share most of them
-        y = values[offsets[s] : offsets[s] + origins[starts[s + 1] - 1]]
-        positive = _prefixes(y, season, may_log[s], z, pace)
+        away = gone[s]
+        y = values[offsets[s] : offsets[s] + origins[starts[s + 1] - 1] - away]
+        positive = away + prefixes(y, season, may_log[s], before[s], z, pace)
         for p in range(starts[s], starts[s + 1]):
             n = origins[p]
-            c = 1 if n <= positive else 0
+            c = 1 if may_log[s] and n <= positive else 0
             loss[p, member] = np.nan
             made[p, :, member] = np.nan
-            scale = _fill(z[c], pace[c], n, lags, season, x)
+            scale = _fill(z[c], pace[c], n, away, lags, season, x)
             if not scale > 0.0:
                 continue
-            _say(z[c, n - 1], scale, x, coefficients[fold[s] if n <= judged_until[s] else ALL], c == 1, told)
+            newest = z[c, n - away - 1]
+            _say(newest, scale, x, coefficients[fold[s] if n <= judged_until[s] else ALL], c == 1, told)
             for h in range(horizon):
                 made[p, h, member] = told[h]
             total, weights, weight = 0.0, 0.0, 1.0
@@ -270,16 +279,63 @@ def apply_lags(
             for _ in range(JUDGED):
                 place = end // stride % JUDGED
                 if held[place] != 2 * end + c:
-                    back = _fill(z[c], pace[c], end, lags, season, x)
+                    back = _fill(z[c], pace[c], end, away, lags, season, x)
                     if not back > 0.0:
                         break
-                    _say(z[c, end - 1], back, x, few[fold[s]], c == 1, told_few)
+                    _say(z[c, end - away - 1], back, x, few[fold[s]], c == 1, told_few)
                     held[place], past[place] = 2 * end + c, told_few
                 for i in range(len(anchors)):
                     if end + anchors[i] < n:
-                        total += weight * abs(past[place, i] - y[end + anchors[i]])
+                        total += weight * abs(past[place, i] - y[end + anchors[i] - away])
                         weights += weight
                         weight *= FORGET
                 end -= stride
             if weights > 0.0:
                 loss[p, member] = total / weights
+
+
+def tail_length(lags: int, season: int, stride: int) -> int:
+    """Return how many of the newest observations :func:`apply_lags` needs at an origin."""
+    return lags + 1 + season + (JUDGED + 1) * stride
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def move_tails(
+    values: Floats,
+    offsets: Ints,
+    new: Floats,
+    new_offsets: Ints,
+    season: int,
+    keep: int,
+    may_log: Bools,
+    gone: Ints,
+    before: Floats,
+    moved: Floats,
+    moved_offsets: Ints,
+) -> None:
+    """Append new observations to the tails of series and let go of the oldest beyond ``keep``.
+
+    ``gone``, ``before`` and ``may_log`` are brought up to date in place, so that :func:`apply_lags` says the same as
+    with the whole history; ``moved`` and ``moved_offsets`` are filled.
+    """
+    row = 0
+    for s in range(len(offsets) - 1):
+        held, came = offsets[s + 1] - offsets[s], new_offsets[s + 1] - new_offsets[s]
+        drop = max(0, held + came - keep)
+        whole = np.empty(held + came)
+        whole[:held] = values[offsets[s] : offsets[s + 1]]
+        whole[held:] = new[new_offsets[s] : new_offsets[s + 1]]
+        z, pace = np.empty((2, held + came)), np.empty((2, held + came))
+        if drop > 0:
+            positive = prefixes(whole, season, may_log[s], before[s], z, pace)
+            may_log[s] = may_log[s] and positive == held + came
+            at = drop + season - 1  # the last difference whose later value is among the first `season` kept
+            before[s, 0] = pace[0, at]
+            if may_log[s]:
+                before[s, 1] = pace[1, at]
+            gone[s] += drop
+        moved_offsets[s] = row
+        for t in range(drop, held + came):
+            moved[row] = whole[t]
+            row += 1
+    moved_offsets[len(offsets) - 1] = row

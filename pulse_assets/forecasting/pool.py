@@ -18,6 +18,7 @@ from pulse_assets.forecasting.lags import LagMap, apply_lags, fit_lags, lags_of
 from pulse_assets.forecasting.prior import Prior
 from pulse_assets.forecasting.tuning import Rows, tune
 from pulse_assets.forecasting.walk import COUNT, NAIVE, STATISTICS, Spec, State, anchors_of, new_state, walk
+from pulse_assets.numerics.threads import one_thread
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -158,7 +159,15 @@ def listen(batch: Batch, starts: Ints, origins: Ints, state: State | None = None
     return spoken
 
 
-def hear_lags(batch: Batch, starts: Ints, origins: Ints, fitted_on: Ints, lag_map: LagMap | None, spoken: Spoken) -> None:
+def hear_lags(
+    batch: Batch,
+    starts: Ints,
+    origins: Ints,
+    fitted_on: Ints,
+    lag_map: LagMap | None,
+    spoken: Spoken,
+    before: tuple[Ints, Floats] | None = None,
+) -> None:
     """Add what the map on lags says; origins of at most ``fitted_on`` observations get the other fold's map."""
     if lag_map is None:
         return
@@ -170,6 +179,7 @@ def hear_lags(batch: Batch, starts: Ints, origins: Ints, fitted_on: Ints, lag_ma
         starts,
         origins,
         fitted_on,
+        *(before or (np.zeros(len(batch), np.int64), np.zeros((len(batch), 2)))),
         lag_map.coefficients,
         max(batch.sizes.season, 1),
         batch.sizes.stride,
@@ -273,11 +283,12 @@ def fit_models(batch: Batch, counts: Ints, prior: Prior, map_blocks: MapBlocks) 
         Where the walks run.
     """
     models = []
-    for lessons in learn(batch, counts, map_blocks):
-        gate, penalty = tune(prior.gate, lessons.rows)
-        standardised, slopes = standardise(gate, prior.slopes, lessons, batch.sizes)
-        shape = shape_of(standardised, prior.quantiles, len(standardised) / ROWS_A_SHOCK)
-        models.append(PanelModel(gate, slopes, shape, lessons.lag_map, penalty, len(standardised)))
+    with one_thread():
+        for lessons in learn(batch, counts, map_blocks):
+            gate, penalty = tune(prior.gate, lessons.rows)
+            standardised, slopes = standardise(gate, prior.slopes, lessons, batch.sizes)
+            shape = shape_of(standardised, prior.quantiles, len(standardised) / ROWS_A_SHOCK)
+            models.append(PanelModel(gate, slopes, shape, lessons.lag_map, penalty, len(standardised)))
     return models
 
 
@@ -415,6 +426,16 @@ class Outlook:
     lowest: Floats
 
 
+def outlook_of(model: PanelModel, spoken: Spoken, sizes: Spec) -> Outlook:
+    """Apply one model to what was heard, the map on lags included."""
+    center, apart, weights = blended(model.gate, spoken)
+    base, inputs = spread_parts(spoken, apart, sizes)
+    sigma = np.empty_like(center)
+    spread_of(base, inputs, model.slopes, sigma)
+    few = (weights.astype(np.float32), spoken.loss.astype(np.float32))
+    return Outlook(center, sigma, *few, spoken.statistics[:, 5])
+
+
 @dataclass(frozen=True)
 class _Speaking:
     batch: Batch
@@ -478,20 +499,18 @@ def _speak(work: _Speaking) -> Outlook:
 
 def say(work: _Speaking, spoken: Spoken) -> Outlook:
     """Apply the models to what was heard at the origins of one block."""
-    count, horizon = spoken.made.shape[:2]
-    center, sigma = np.empty((count, horizon)), np.empty((count, horizon))
-    weights, loss = np.zeros((count, 2, POOL)), np.empty((count, POOL))
+    parts, places = [], []
     series = np.repeat(np.arange(len(work.batch)), np.diff(work.starts))
     for number in np.unique(work.model_of):
         model = work.models[number]
         rows = np.flatnonzero(work.model_of == number)
-        part = spoken if len(rows) == count else spoken.take(rows)
+        part = spoken if len(rows) == len(series) else spoken.take(rows)
         starts = np.searchsorted(series[rows], np.arange(len(work.batch) + 1))
         hear_lags(work.batch, starts, work.origins[rows], work.fitted_on[:, number], model.lag_map, part)
-        center[rows], apart, weights[rows] = blended(model.gate, part)
-        base, inputs = spread_parts(part, apart, work.batch.sizes)
-        wide = np.empty_like(base)
-        spread_of(base, inputs, model.slopes, wide)
-        sigma[rows], loss[rows] = wide, part.loss
-    nothing = 0 if not work.explain else count
-    return Outlook(center, sigma, weights[:nothing].astype(np.float32), loss[:nothing].astype(np.float32), spoken.statistics[:, 5])
+        parts.append(outlook_of(model, part, work.batch.sizes))
+        places.append(rows)
+    back = np.argsort(np.concatenate(places), kind="stable")
+    names = ("center", "sigma", "weights", "loss", "lowest")
+    center, sigma, weights, loss, lowest = (np.concatenate([getattr(part, n) for part in parts])[back] for n in names)
+    nothing = len(series) if work.explain else 0
+    return Outlook(center, sigma, weights[:nothing], loss[:nothing], lowest)
