@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from benchmarks.report import Report
 from pulse_assets.forecasting.gate import INPUTS, plain_gate
 from pulse_assets.forecasting.lags import lags_of
-from pulse_assets.forecasting.pool import POOL, Batch, Lessons, learn, standardise
+from pulse_assets.forecasting.pool import POOL, Batch, Lessons, blended, learn, standardise
 from pulse_assets.forecasting.prior import CLASSES, COLUMNS, plain_prior
 from pulse_assets.forecasting.tuning import Rows, descend, mean_loss
 from pulse_assets.forecasting.walk import spec
@@ -50,16 +50,7 @@ class Panel:
         """A sample of the backtest rows."""
         count = len(self.lessons.truth)
         step = max(1, count // ROWS_A_PANEL)
-        rows = self.lessons.rows
-        return Rows(
-            rows.made[::step],
-            rows.truth[::step],
-            rows.usable[::step],
-            rows.closeness[::step],
-            rows.features[::step],
-            rows.scale[::step],
-            rows.relative,
-        )
+        return self.lessons.rows.part(slice(None, None, step))
 
 
 def load(argument: str) -> Panel:
@@ -106,12 +97,17 @@ def train(panels: list[Panel]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     gate = descend(plain_gate(POOL), [panel.rows for panel in panels], PENALTY, STEPS, RATE)
     slopes, shapes = [], []
     for panel in panels:
-        slopes.append(standardise(gate, plain.slopes, panel.lessons, panel.batch.sizes)[1])
+        slopes.append(_standardised(gate, plain.slopes, panel)[1])
     mean = np.mean(slopes, axis=0)
     for panel in panels:
-        errors = standardise(gate, mean, panel.lessons, panel.batch.sizes)[0]
+        errors = _standardised(gate, mean, panel)[0]
         shapes.append(np.quantile(errors[np.isfinite(errors)], LEVELS))
     return gate, mean, np.mean(shapes, axis=0)
+
+
+def _standardised(gate: np.ndarray, slopes: np.ndarray, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+    center, apart, _ = blended(gate, panel.lessons.spoken)
+    return standardise(center, apart, slopes, panel.lessons, panel.batch.sizes)
 
 
 def trained_for(panel_class: str, panels: list[Panel]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from pulse_assets.forecasting.engine import MapBlocks, inline
 from pulse_assets.forecasting.frames import Series, frequency, read_series
 from pulse_assets.forecasting.kinds import SAME, SEASONS, from_scale, panel_class, scale_of, sound_counts, to_scale
 from pulse_assets.forecasting.lags import lags_of
-from pulse_assets.forecasting.pool import Batch, Outlook, PanelModel, fit_models, speak
+from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch, Outlook, PanelModel, fit_models, speak
 from pulse_assets.forecasting.prior import COLUMNS, Prior, load_prior
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
 from pulse_assets.forecasting.walk import SHORTEST, spec
@@ -101,7 +101,13 @@ def prepare(
     sizes = spec(max(first, 1), second, horizon, lags_of(max(first, 1), second) + 1)
     is_market = panel_class(kind) == "market"
     whole = Batch(
-        scaled, series.offsets, np.full(len(series), not is_market), series.code, sizes, relative=not is_market
+        scaled,
+        series.offsets,
+        np.full(len(series), not is_market),
+        series.code,
+        sizes,
+        relative=not is_market,
+        anchor=ZERO if kind == "return" else NEWEST,
     ).select(good)
     whole = replace(whole, may_log=whole.may_log & (scale[good] == SAME))
     kept = replace(

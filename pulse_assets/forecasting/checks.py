@@ -6,11 +6,12 @@ import pyarrow.compute as pc
 
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
-from pulse_assets.forecasting.tables import FORECASTS
+from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
 from pulse_assets.signals.tables import SERIES
 from pulse_resources.lake.resource import DeltaLake
 
 forecasts_match_contract = contract_check(FORECASTS)
+forecast_members_match_contract = contract_check(MEMBER_WEIGHTS)
 
 
 @dg.asset_check(

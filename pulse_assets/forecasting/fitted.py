@@ -43,6 +43,10 @@ class Fitted:
         self._tails = batch
         self._gone, self._before = np.zeros(len(batch), np.int64), np.zeros((len(batch), 2))
         self._spoken = listen(batch, np.arange(len(batch) + 1), self.counts, self._state)
+        self._variance = np.empty(0)
+        if model.volatility is not None:
+            arrays = (batch.values, batch.offsets, np.arange(len(batch) + 1), self.counts)
+            self._variance = model.volatility.next_variances(*arrays)
         self._keep_tails(np.empty(0), np.zeros(len(batch) + 1, np.int64))
         self._hear(np.arange(len(batch)))
 
@@ -106,7 +110,11 @@ class Fitted:
 
     def forecast(self) -> Forecast:
         """Forecast every series from its newest observation; see :func:`~pulse_assets.forecasting.api.forecast`."""
-        said = outlook_of(self.model, self._spoken, self.ready.batch.sizes)
+        batch, expected = self.ready.batch, np.empty((0, 0))
+        if self.model.volatility is not None:
+            every = np.arange(len(self.counts))
+            expected = self.model.volatility.spreads(every, self._variance, batch.sizes.horizon)
+        said = outlook_of(self.model, self._spoken, expected, batch.sizes, batch.anchor)
         series = replace(self.ready.series, newest=self.newest, reasons=self.reasons)
         return as_forecast(replace(self.ready, series=series), said, self.model)
 
@@ -138,8 +146,21 @@ class Fitted:
         spoken = listen(fresh, starts, self.counts[moved], self._state)
         for name in ("made", "loss", "spread", "statistics"):
             getattr(self._spoken, name)[moved] = getattr(spoken, name)
+        self._move_variance(new, offsets)
         self._keep_tails(new, offsets)
         self._hear(moved)
+
+    def _move_variance(self, new: Floats, offsets: Ints) -> None:
+        """Take the new observations into the conditional variances, one after the other."""
+        if self.model.volatility is None:
+            return
+        newest = self._tails.values[self._tails.offsets[1:] - 1]
+        lengths = np.diff(offsets)
+        for step in range(int(lengths.max(initial=0))):
+            moved = np.flatnonzero(lengths > step)
+            value, part = new[offsets[:-1][moved] + step], self.model.volatility.take(moved)
+            self._variance[moved] = part.update(self._variance[moved], newest[moved], value)
+            newest[moved] = value
 
     def _keep_tails(self, new: Floats, offsets: Ints) -> None:
         batch, sizes = self._tails, self.ready.batch.sizes
@@ -150,7 +171,7 @@ class Fitted:
         may_log = batch.may_log.copy()
         arrays = (batch.values, batch.offsets, new, offsets, season, keep, may_log, self._gone, self._before)
         move_tails(*arrays, values, places)
-        self._tails = Batch(values, places, may_log, batch.code, sizes, batch.relative)
+        self._tails = replace(batch, values=values, offsets=places, may_log=may_log)
 
     def _hear(self, moved: Ints) -> None:
         """Bring the map on lags up to date for some series."""

@@ -109,7 +109,7 @@ def series_sheet(
     names = forecasts["unique_id"].unique()
     if len(names):
         _draw_fan(fan, history, forecasts, str(names[0]))
-        fan.legend(loc="upper left", fontsize=9)
+        fan.legend(loc="best", fontsize=9)
     else:
         _say(fan, "no forecasts")
     if members is not None:
@@ -191,7 +191,7 @@ def _draw_weights(axes: "Axes", members: pd.DataFrame) -> None:
     axes.stackplot(by_day.index, *parts, labels=[*largest, "others"], colors=[*COLOURS[: len(largest)], REST])
     axes.set(ylabel="weight at the first step", ylim=(0, 1), xlim=(by_day.index[0], by_day.index[-1]))
     axes.set_xticks(by_day.index[[0, -1]], [_moment(day) for day in by_day.index[[0, -1]]])
-    _finish(axes, "What forecasts were made of", outside=True)
+    _finish(axes, "What pooled forecasts were made of", outside=True)
 
 
 def _colours() -> list[str]:
@@ -202,8 +202,10 @@ def _finish(axes: "Axes", title: str, *, outside: bool = False) -> None:
     axes.set_title(title, fontsize=12)
     axes.tick_params(labelsize=10)
     axes.grid(alpha=0.2)
-    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if outside else {"loc": "best"}
-    axes.legend(fontsize=9, **place)
+    if outside:  # beside a stack, in its order
+        axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
+    else:
+        axes.legend(fontsize=9, loc="best")
 
 
 def _say(axes: "Axes", words: str) -> None:

@@ -6,7 +6,7 @@ visits the origins asked for and applies it. Nothing here knows calendars, table
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -16,7 +16,8 @@ from pulse_assets.forecasting.calibrate import WIDTH, fit_spread, shape_of, spre
 from pulse_assets.forecasting.gate import INPUTS, blend, look
 from pulse_assets.forecasting.lags import LagMap, apply_lags, fit_lags, lags_of
 from pulse_assets.forecasting.prior import Prior
-from pulse_assets.forecasting.tuning import Rows, tune
+from pulse_assets.forecasting.tuning import Rows, descend, tune
+from pulse_assets.forecasting.volatility import Volatility, fit_volatility
 from pulse_assets.forecasting.walk import COUNT, NAIVE, STATISTICS, Spec, State, anchors_of, new_state, walk
 from pulse_assets.numerics.threads import one_thread
 
@@ -31,10 +32,16 @@ LAGS = COUNT + 1
 POOL = COUNT + 2
 """Columns of the pool."""
 BACKTEST_ROWS = 6_000
-FEWEST_ORIGINS, MOST_ORIGINS = 12, 64
+FEWEST_ORIGINS, MOST_ORIGINS = 24, 64
 PAST_USED = 0.6
 """Share of a series' past over which its backtest origins are spread: shocks are common to the series of a panel."""
 LAG_SERIES = 4_000
+NEWEST, ZERO = range(2)
+PULL_ROWS = 400.0
+"""Backtest rows that the belief about the members' distance from the anchor is worth."""
+PULL_BELIEF = {True: 1.0, False: 0.3}
+"""That belief, for panels where relative errors make sense and for markets."""
+LARGEST_PULL_ERROR = 10.0
 SERIES_A_BLOCK, ORIGINS_A_BLOCK = 64, 4_096
 ROWS_A_SHOCK = 4.0
 """Backtest errors that are worth one independent error."""
@@ -62,7 +69,9 @@ class Batch:
     sizes
         Season, horizon and what follows from them.
     relative
-        Whether relative errors make sense.
+        Whether relative errors make sense; where they do not, these are market series with a conditional volatility.
+    anchor
+        What a forecast is pulled to as far as its members have not earned their distance: ``NEWEST`` value or ``ZERO``.
     """
 
     values: Floats
@@ -71,6 +80,7 @@ class Batch:
     code: Ints
     sizes: Spec
     relative: bool
+    anchor: int = 0
 
     def __len__(self) -> int:
         """Return the number of series."""
@@ -82,8 +92,8 @@ class Batch:
         ends = np.cumsum(lengths)
         rows = np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - (ends - lengths), lengths)
         offsets = np.concatenate(([0], ends)).astype(np.int64)
-        return Batch(
-            self.values[rows], offsets, self.may_log[series], self.code[series], self.sizes, self.relative
+        return replace(
+            self, values=self.values[rows], offsets=offsets, may_log=self.may_log[series], code=self.code[series]
         )
 
 
@@ -101,8 +111,10 @@ class PanelModel:
         Quantiles of standardised errors, shape ``(H, 23)``.
     lag_map
         The map on lags, or None.
-    counts
-        By hash of the id: how many observations were known at the refit.
+    pull
+        Share of the members' distance from the anchor that is kept.
+    volatility
+        Conditional volatility of each series of the batch, or None.
     penalty, rows
         How freely the gate was tuned (infinity: not at all), and on how many backtest rows.
     """
@@ -111,6 +123,8 @@ class PanelModel:
     slopes: Floats
     shape: Floats
     lag_map: LagMap | None
+    pull: float
+    volatility: Volatility | None
     penalty: float
     rows: int
 
@@ -225,7 +239,7 @@ def _plan(batch: Batch, counts: Ints) -> _Plan:
     chosen: list[tuple[Ints, Ints]] = []
     for refit in range(counts.shape[1]):
         known = int((counts[:, refit] > 0).sum())
-        wanted = int(np.clip(BACKTEST_ROWS // max(known, 1), FEWEST_ORIGINS, MOST_ORIGINS))
+        wanted = int(np.clip(BACKTEST_ROWS // max(known, 1), FEWEST_ORIGINS, MOST_ORIGINS)) if batch.relative else MOST_ORIGINS
         series, origins, total = [], [], 0
         for s in order:
             if total >= BACKTEST_ROWS:
@@ -282,14 +296,69 @@ def fit_models(batch: Batch, counts: Ints, prior: Prior, map_blocks: MapBlocks) 
     map_blocks
         Where the walks run.
     """
-    models = []
     with one_thread():
-        for lessons in learn(batch, counts, map_blocks):
-            gate, penalty = tune(prior.gate, lessons.rows)
-            standardised, slopes = standardise(gate, prior.slopes, lessons, batch.sizes)
-            shape = shape_of(standardised, prior.quantiles, len(standardised) / ROWS_A_SHOCK)
-            models.append(PanelModel(gate, slopes, shape, lessons.lag_map, penalty, len(standardised)))
-    return models
+        return [_taught(lessons, prior, batch) for lessons in learn(batch, counts, map_blocks)]
+
+
+def _taught(lessons: "Lessons", prior: Prior, batch: Batch) -> PanelModel:
+    gate, penalty = tune(prior.gate, lessons.rows)
+    center, apart = unseen(gate, prior.gate, penalty, lessons)
+    anchor = anchors_at(lessons.spoken, batch.anchor)
+    pull = fit_pull(center - anchor, lessons.truth - anchor, lessons.rows.scale, PULL_BELIEF[batch.relative])
+    center = anchor + pull * (center - anchor)
+    standardised, slopes = standardise(center, apart, prior.slopes, lessons, batch.sizes)
+    shape = shape_of(standardised, prior.quantiles, len(standardised) / ROWS_A_SHOCK)
+    return PanelModel(
+        gate, slopes, shape, lessons.lag_map, pull, lessons.volatility, penalty, len(standardised)
+    )
+
+
+def unseen(gate: Floats, prior: Floats, penalty: float, lessons: "Lessons") -> tuple[Floats, Floats]:
+    """Return center and distance of the members at each backtest row, by a gate that was not tuned on its series.
+
+    Errors of rows that tuned the gate would be too small, and the intervals made from them too narrow.
+    """
+    center, apart, _ = blended(gate, lessons.spoken)
+    if penalty == np.inf:
+        return center, apart
+    for fold in range(2):
+        others = descend(prior, [lessons.rows.some(lessons.fold != fold)], penalty)
+        mine = np.flatnonzero(lessons.fold == fold)
+        center[mine], apart[mine], _ = blended(others, lessons.spoken.take(mine))
+    return center, apart
+
+
+def anchors_at(spoken: Spoken, anchor: int) -> Floats:
+    """Return what forecasts are pulled to, shape ``(P, H)``."""
+    return np.zeros(spoken.made.shape[:2]) if anchor == ZERO else spoken.made[:, :, NAIVE].copy()
+
+
+def fit_pull(away: Floats, moved: Floats, scale: Floats, belief: float) -> float:
+    """Return the share of the members' distance from the anchor that least squares keep, between 0 and 1.
+
+    Parameters
+    ----------
+    away, moved
+        Distance of the members and of the truth from the anchor, shape ``(N, H)``.
+    scale
+        Weight of an error of each row, shape ``(N,)``.
+    belief
+        Share that is believed before any row is seen.
+
+    References
+    ----------
+    James and Stein (1961), Estimation with quadratic loss.
+    """
+    if not len(away):
+        return belief
+    x, y = away * scale[:, None], moved * scale[:, None]
+    y = np.clip(y, -LARGEST_PULL_ERROR, LARGEST_PULL_ERROR)
+    x = np.clip(x, -LARGEST_PULL_ERROR, LARGEST_PULL_ERROR)
+    square = float((x * x).mean())
+    if not square > 0.0:
+        return belief
+    own = len(away) / (len(away) + PULL_ROWS)
+    return float(np.clip(own * float((x * y).mean()) / square + (1 - own) * belief, 0.0, 1.0))
 
 
 def learn(batch: Batch, counts: Ints, map_blocks: MapBlocks) -> "Iterator[Lessons]":
@@ -326,27 +395,42 @@ class Lessons:
     spoken: Spoken
     truth: Floats
     rows: Rows
+    fold: Ints
     lag_map: LagMap | None
+    volatility: Volatility | None
+    expected: Floats  # standard deviations from the volatility, shape (N, H); or empty
 
 
 def _learn(
     batch: Batch, counts: Ints, sample: Batch, place: Ints, origins: Ints, own: Ints, spoken: Spoken
 ) -> Lessons:
     """Complete the rows of one refit; they come older origins first, while the map goes series by series."""
-    lag_map = _fit_lag_map(batch, counts)
+    lag_map, volatility = _fit_lag_map(batch, counts), None
     order = np.lexsort((origins, place))
+    back = np.argsort(order, kind="stable")
     grouped = spoken.take(order)
     starts = np.searchsorted(place[order], np.arange(len(own) + 1))
     hear_lags(sample, starts, origins[order], counts[own], lag_map, grouped)
-    spoken = grouped.take(np.argsort(order, kind="stable"))
+    spoken, expected = grouped.take(back), np.empty((0, 0))
+    if not batch.relative:
+        volatility = fit_volatility(batch.values, batch.offsets, counts, differenced=batch.anchor == NEWEST)
+        expected = expected_spreads(volatility.take(own), sample, starts, origins[order])[back]
     truth = sample.values[(sample.offsets[:-1][place] + origins)[:, None] + np.arange(batch.sizes.horizon)]
-    return Lessons(spoken, truth, _rows_of(spoken, truth, batch.relative), lag_map)
+    rows = _rows_of(spoken, truth, batch.relative)
+    return Lessons(spoken, truth, rows, sample.code[place] & 1, lag_map, volatility, expected)
 
 
-def standardise(gate: Floats, prior: Floats, lessons: Lessons, sizes: Spec) -> tuple[Floats, Floats]:
+def expected_spreads(volatility: Volatility, batch: Batch, starts: Ints, origins: Ints) -> Floats:
+    """Return the standard deviations that a volatility expects at origins, shape ``(P, H)``."""
+    variance = volatility.next_variances(batch.values, batch.offsets, starts, origins)
+    return volatility.spreads(np.repeat(np.arange(len(batch)), np.diff(starts)), variance, batch.sizes.horizon)
+
+
+def standardise(
+    center: Floats, apart: Floats, prior: Floats, lessons: Lessons, sizes: Spec
+) -> tuple[Floats, Floats]:
     """Return errors divided by their spread, shape ``(N, H)``, NaN where there is none, and the slopes of the spread."""
-    center, apart, _ = blended(gate, lessons.spoken)
-    base, inputs = spread_parts(lessons.spoken, apart, sizes)
+    base, inputs = spread_parts(lessons.spoken, apart, lessons.expected, sizes)
     error = lessons.truth - center
     slopes = fit_spread(error, base, inputs, prior)
     sigma = np.empty_like(center)
@@ -395,11 +479,11 @@ def blended(gate: Floats, spoken: Spoken) -> tuple[Floats, Floats, Floats]:
     return center, apart, weights
 
 
-def spread_parts(spoken: Spoken, apart: Floats, sizes: Spec) -> tuple[Floats, Floats]:
+def spread_parts(spoken: Spoken, apart: Floats, expected: Floats, sizes: Spec) -> tuple[Floats, Floats]:
     """Return base and inputs of the spread; see :func:`~pulse_assets.forecasting.calibrate.spread_inputs`."""
     base, inputs = np.empty_like(apart), np.empty((*apart.shape, WIDTH))
     anchors = anchors_of(sizes.horizon)
-    spread_inputs(spoken.spread, spoken.statistics, apart, np.empty((0, 0)), anchors, base, inputs)
+    spread_inputs(spoken.spread, spoken.statistics, apart, expected, anchors, base, inputs)
     return base, inputs
 
 
@@ -426,10 +510,12 @@ class Outlook:
     lowest: Floats
 
 
-def outlook_of(model: PanelModel, spoken: Spoken, sizes: Spec) -> Outlook:
-    """Apply one model to what was heard, the map on lags included."""
+def outlook_of(model: PanelModel, spoken: Spoken, expected: Floats, sizes: Spec, anchor: int) -> Outlook:
+    """Apply one model to what was heard, the map on lags included, and to the expected standard deviations."""
     center, apart, weights = blended(model.gate, spoken)
-    base, inputs = spread_parts(spoken, apart, sizes)
+    start = anchors_at(spoken, anchor)
+    center = start + model.pull * (center - start)
+    base, inputs = spread_parts(spoken, apart, expected, sizes)
     sigma = np.empty_like(center)
     spread_of(base, inputs, model.slopes, sigma)
     few = (weights.astype(np.float32), spoken.loss.astype(np.float32))
@@ -439,6 +525,7 @@ def outlook_of(model: PanelModel, spoken: Spoken, sizes: Spec) -> Outlook:
 @dataclass(frozen=True)
 class _Speaking:
     batch: Batch
+    series: tuple[int, int]
     starts: Ints
     origins: Ints
     model_of: Ints
@@ -474,6 +561,7 @@ def speak(
     works = (
         _Speaking(
             batch.select(np.arange(low, high)),
+            (low, high),
             starts[low : high + 1] - starts[low],
             origins[starts[low] : starts[high]],
             model_of[starts[low] : starts[high]],
@@ -482,6 +570,7 @@ def speak(
             explain,
         )
         for low, high in _blocks(len(batch), starts)
+        if starts[high] > starts[low]
     )
     parts = list(map_blocks(_speak, works))
     if not parts:
@@ -507,7 +596,11 @@ def say(work: _Speaking, spoken: Spoken) -> Outlook:
         part = spoken if len(rows) == len(series) else spoken.take(rows)
         starts = np.searchsorted(series[rows], np.arange(len(work.batch) + 1))
         hear_lags(work.batch, starts, work.origins[rows], work.fitted_on[:, number], model.lag_map, part)
-        parts.append(outlook_of(model, part, work.batch.sizes))
+        expected = np.empty((0, 0))
+        if model.volatility is not None:
+            own = model.volatility.take(np.arange(*work.series))
+            expected = expected_spreads(own, work.batch, starts, work.origins[rows])
+        parts.append(outlook_of(model, part, expected, work.batch.sizes, work.batch.anchor))
         places.append(rows)
     back = np.argsort(np.concatenate(places), kind="stable")
     names = ("center", "sigma", "weights", "loss", "lowest")

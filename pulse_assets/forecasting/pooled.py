@@ -25,7 +25,7 @@ from pulse_assets.forecasting.engine import (
 from pulse_assets.forecasting.kinds import SAME, SEASONS, panel_class, scale_of, sound_counts, to_scale
 from pulse_assets.forecasting.lags import lags_of
 from pulse_assets.forecasting.pack import Floats, Ints, Panel
-from pulse_assets.forecasting.pool import Batch, Outlook, PanelModel, fit_models, speak
+from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch, Outlook, PanelModel, fit_models, speak
 from pulse_assets.forecasting.prior import CLASSES, COLUMNS, load_prior
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
 from pulse_assets.forecasting.references import ReferenceBank
@@ -166,7 +166,9 @@ def _batch(part: Panel, horizon: int, freq: str, kind: str) -> tuple[Batch, Ints
     code = np.fromiter((crc32(str(name).encode()) for name in part.ids), np.int64, len(part))
     sizes = spec(season, season_2, horizon, lags_of(season, season_2) + 1)
     may_log = (scale == SAME) & (not is_market)
-    return Batch(scaled, part.offsets, may_log, code, sizes, relative=not is_market), scale, sound
+    anchor = ZERO if kind == "return" else NEWEST
+    batch = Batch(scaled, part.offsets, may_log, code, sizes, relative=not is_market, anchor=anchor)
+    return batch, scale, sound
 
 
 def _quantiles(groups: list[Group], asked: Bools, horizon: Ints, piece: slice) -> tuple[Floats, Floats]:

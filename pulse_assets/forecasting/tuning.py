@@ -50,7 +50,12 @@ class Rows:
     scale: Floats
     relative: float
 
-    def part(self, cut: slice) -> "Rows":
+    def some(self, chosen: Bools) -> "Rows":
+        """Return the rows chosen by a mask, thinned to the most that tuning looks at."""
+        rows = np.flatnonzero(chosen)
+        return self.part(rows[:: max(1, -(-len(rows) // MOST_ROWS))])
+
+    def part(self, cut: slice | npt.NDArray[np.int64]) -> "Rows":
         """Return some of the rows."""
         return Rows(
             self.made[cut],
