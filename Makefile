@@ -4,6 +4,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TESTS ?= tests pulse_assets pulse_resources
 PANEL ?=
+FORECAST_PANEL ?=
+FREQ ?= MS
+SEASON ?= 12
+HORIZON ?= 18
 
 .PHONY: help run ui test check format drill bench docs lock clean
 
@@ -34,12 +38,20 @@ format: $(STAMP)  ## put the code into shape
 drill: $(STAMP)  ## kill writers at every named point, and more
 	@$(BIN)/pytest -m drill $(TESTS)
 
-bench: $(STAMP)  ## print the figures (minutes); PANEL=file.parquet of daily bars adds the backfill of a panel
+bench: $(STAMP)  ## print the figures (half an hour); PANEL=bars.parquet and FORECAST_PANEL=series.parquet add theirs
 	@$(BIN)/python -m benchmarks.location
 	@$(BIN)/python -m benchmarks.lake
 	@$(BIN)/python -m benchmarks.first_run
 	@if [ -n "$(PANEL)" ]; then $(BIN)/python -m benchmarks.panel_backfill "$(PANEL)"; \
 	else echo "no panel named, so no panel_backfill: make bench PANEL=bars.parquet"; fi
+	@$(BIN)/python -m benchmarks.garch_speed
+	@$(BIN)/python -m benchmarks.forecast_speed
+	@$(BIN)/python -m benchmarks.forecast_backfill
+	@$(BIN)/python -m benchmarks.forecast_scale
+	@if [ -n "$(FORECAST_PANEL)" ]; then $(BIN)/python -m benchmarks.forecast_accuracy "$(FORECAST_PANEL)" \
+	  --freq $(FREQ) --season $(SEASON) --horizon $(HORIZON) --peers --sample 60; \
+	else echo "no series named, so no forecast_accuracy:" \
+	  "make bench FORECAST_PANEL=series.parquet FREQ=MS SEASON=12 HORIZON=18"; fi
 
 docs: $(STAMP)  ## write the pages that come from the code
 	@$(BIN)/python -m docs.generate

@@ -152,6 +152,13 @@ def add(report: Report, shape: Shape, costs: dict[str, float]) -> dict[str, floa
     return ratios
 
 
+def add_least(report: Report, ratios: dict[str, dict[str, float]]) -> None:
+    """Add each ratio of the shape where it is smallest."""
+    for name, models in METRICS.items():
+        shape = min(ratios, key=lambda shape: ratios[shape][name])
+        report.add(name, ratios[shape][name], "ratio", _peer(models), f"least of {', '.join(ratios)}: {shape}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -169,9 +176,8 @@ def main() -> None:
     for shape in shapes(options):
         forecast(few_series(shape.table), freq=shape.freq, horizon=shape.horizon)
         ratios[shape.name] = add(report, shape, compare(shape, options.rounds))
-    for name, models in METRICS.items() if options.panel is None else ():
-        least = min(ratios, key=lambda shape: ratios[shape][name])
-        report.add(name, ratios[least][name], "ratio", _peer(models), f"least of {', '.join(ratios)}: {least}")
+    if options.panel is None:
+        add_least(report, ratios)
     report.add("cold_start_s", cold_start(options.rounds), "s", note="wall, with the interpreter's start; caches warm")
     report.print()
 

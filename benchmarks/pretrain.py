@@ -21,12 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.report import Report
+from pulse_assets.forecasting.engine import inline
 from pulse_assets.forecasting.gate import INPUTS, plain_gate
 from pulse_assets.forecasting.lags import lags_of
-from pulse_assets.forecasting.pool import POOL, Batch, Lessons, blended, learn, standardise
+from pulse_assets.forecasting.learning import Lessons, learn, standardise
+from pulse_assets.forecasting.pool import POOL, Batch, blended
 from pulse_assets.forecasting.prior import CLASSES, COLUMNS, plain_prior
 from pulse_assets.forecasting.tuning import Rows, descend, mean_loss
-from pulse_assets.forecasting.walk import spec
+from pulse_assets.forecasting.walk_state import spec
 from pulse_assets.numerics.quantiles import LEVELS
 
 ROWS_A_PANEL = 1_500
@@ -71,7 +73,7 @@ def load(argument: str) -> Panel:
         spec(season, season_2, horizon, lags_of(season, season_2) + 1),
         relative=not market,
     )
-    lessons = next(iter(learn(batch, (lengths - horizon)[:, None], map)))
+    lessons = next(iter(learn(batch, (lengths - horizon)[:, None], inline)))
     name = f"{path.stem}{'' if mean_of == 1 else f' by {mean_of}'} ({len(values)} series, h {horizon})"
     return Panel(name, path.name, panel_class, batch, lessons)
 
@@ -88,17 +90,15 @@ def _histories(path: Path) -> list[np.ndarray]:
 
 def _averaged(y: np.ndarray, count: int) -> np.ndarray:
     whole = len(y) // count * count
-    return y[len(y) - whole :].reshape(-1, count).mean(axis=1)
+    return np.asarray(y[len(y) - whole :].reshape(-1, count).mean(axis=1))
 
 
 def train(panels: list[Panel]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return gate, slopes and quantiles of some panels, each counting alike."""
     plain = plain_prior()
     gate = descend(plain_gate(POOL), [panel.rows for panel in panels], PENALTY, STEPS, RATE)
-    slopes, shapes = [], []
-    for panel in panels:
-        slopes.append(_standardised(gate, plain.slopes, panel)[1])
-    mean = np.mean(slopes, axis=0)
+    mean = np.mean([_standardised(gate, plain.slopes, panel)[1] for panel in panels], axis=0)
+    shapes = []
     for panel in panels:
         errors = _standardised(gate, mean, panel)[0]
         shapes.append(np.quantile(errors[np.isfinite(errors)], LEVELS))

@@ -87,7 +87,7 @@ def forecast(
     answer = forecast_file(request)
     terminal.console.print(f"{file.name}: {answer.taken_as}\n", markup=False)
     terminal.print_rows(answer.shown, "Forecasts", limit)
-    terminal.console.print()
+    terminal.console.print("No licence: nothing has scored these. Quantiles 2.5 %, 50 %, 97.5 %.\n", style="dim")
     terminal.print_rows(answer.recipe, f"What the forecast of {answer.first_series} is made of", len(answer.recipe))
     for line in (*answer.remarks, *answer.written):
         terminal.console.print(line, style="dim", markup=False, soft_wrap=True)

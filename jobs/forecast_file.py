@@ -22,7 +22,7 @@ from pulse_assets.forecasting.api import Forecast, forecast
 from pulse_assets.forecasting.frames import FATAL, REASONS, frequency
 from pulse_assets.forecasting.kinds import MARKET_KINDS
 from pulse_assets.forecasting.plots import fan_charts
-from pulse_assets.signals.calendars import infer_freq
+from pulse_assets.signals.calendars import STEPS_A_YEAR, infer_freq
 from pulse_resources.errors import ConfigError
 
 KINDS = (*MARKET_KINDS, "rate", "macro", "sentiment", "other")
@@ -34,7 +34,6 @@ WORDS = {"h": "hourly", "D": "daily", "B": "daily on weekdays", "W": "weekly", "
     "QS": "quarterly",
     "YS": "yearly",
 }
-"""Frequencies, the finest first."""
 SHORTEST_STEP = np.timedelta64(45, "m")
 OUR_NAMES = re.compile(r"\b(unique_id|ds|y)\b")
 
@@ -186,7 +185,7 @@ def _agreed(request: Request, looks: str | None) -> str:
             raise ConfigError("the frequency cannot be told from the time stamps; name it with --freq")
         return looks
     freq = frequency(request.freq)
-    if looks is not None and list(WORDS).index(looks) < list(WORDS).index(freq):
+    if looks is not None and STEPS_A_YEAR[looks] > 2 * STEPS_A_YEAR[freq]:
         raise ConfigError(
             f"the first series is {WORDS[looks]}, --freq {request.freq} asks for {WORDS[freq]} steps; "
             f"aggregate it first, or use --freq {looks}"
@@ -196,15 +195,18 @@ def _agreed(request: Request, looks: str | None) -> str:
 
 def _moments(ds: pa.ChunkedArray) -> pd.DatetimeIndex:
     """Return stamps as the api takes them: in UTC, without a time zone."""
-    return pd.DatetimeIndex(pd.to_datetime(ds.to_pandas(), utc=True, format="ISO8601")).tz_localize(None)
+    try:
+        return pd.DatetimeIndex(pd.to_datetime(ds.to_pandas(), utc=True, format="ISO8601")).tz_localize(None)
+    except ValueError as error:
+        raise ConfigError(f"a stamp is no ISO date or time: {str(error).split('. ')[0]}") from error
 
 
 def _in_words(reasons: pa.Table) -> Iterator[tuple[str, str]]:
     """Yield each reason code with a line of the series that have it."""
     for code in sorted(set(reasons["reason"].to_pylist())):
         ids = reasons.filter(pc.equal(reasons["reason"], code))["unique_id"].to_pylist()
-        more = f", … ({len(ids):,} series)" if len(ids) > SHOWN_IDS else ""
-        yield code, f"{code} ({REASONS[code]}): {', '.join(ids[:SHOWN_IDS])}{more}"
+        more = f"; … ({len(ids):,} series)" if len(ids) > SHOWN_IDS else ""
+        yield code, f"{code} ({REASONS[code]}): {'; '.join(ids[:SHOWN_IDS])}{more}"
 
 
 def _write(request: Request, made: Forecast, table: LongTable) -> Iterator[str]:

@@ -122,7 +122,7 @@ def long_table(table: pa.Table, path: Path, wanted: Names) -> LongTable:
 def _ids(table: pa.Table, path: Path, names: Names) -> pa.ChunkedArray:
     if names.id is None:
         stem = os.fsencode(path.stem).decode("utf-8", "backslashreplace")
-        return pa.chunked_array([pa.array([stem], pa.string()).take(pa.array([0] * len(table)))])
+        return pa.chunked_array([pa.repeat(pa.scalar(stem), len(table))])
     column = table[names.id]
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column) if is_text(column) else column
 
@@ -143,6 +143,8 @@ def _without_blank_rows(table: pa.Table, time: str) -> pa.Table:
     if not pc.all(filled).as_py():
         for name in table.column_names:
             filled = pc.or_(filled, pc.not_equal(table[name].cast(pa.string()), ""))
+    if not pc.any(filled).as_py():
+        raise ConfigError("all rows are blank; expected rows below the header")
     return table.filter(filled)
 
 

@@ -75,13 +75,13 @@ def views(lake: Lake, one: OneSeries) -> list[View]:
     """Return what is to be shown of a series, in the order of the flow; what there is nothing of is left out."""
     tail = one.history.slice(max(len(one.history) - TAIL, 0)).select(list(HISTORY_COLUMNS))
     shown = [View(tail, f"Newest values of {one.unique_id}, as known on {one.day}")]
-    forecasts = one.forecasts.select(list(FORECAST_COLUMNS))
     note = "Quantiles 2.5 %, 10 %, 50 %, 90 %, 97.5 %; take the rows marked in the column `serve`."
-    shown.append(View(forecasts, f"Forecasts as of {one.day}", note if len(forecasts) else ""))
-    licences = licences_view(lake, one.day, one.unique_id)
-    shown.append(View(_of(licences.rows, one.unique_id), licences.title, licences.note))
-    scores = scores_view(lake, one.day, one.unique_id)
-    shown.append(View(_of(scores.rows, one.unique_id), scores.title, scores.note))
+    if not len(one.forecasts):
+        note = f"{one.day} was not computed, or the series had ended; without --as-of the newest day is shown"
+    shown.append(View(one.forecasts.select(list(FORECAST_COLUMNS)), f"Forecasts as of {one.day}", note))
+    for view in (licences_view(lake, one.day, one.unique_id), scores_view(lake, one.day, one.unique_id)):
+        rows = view.rows.filter(pc.equal(view.rows["unique_id"], one.unique_id))  # views match parts of ids
+        shown += [View(rows.drop_columns(["unique_id"]), view.title, view.note)] if len(rows) else []
     newest = one.members.filter(pc.equal(one.members["as_of"], one.day))
     if len(newest):
         rows = newest.select(["member", "weight_first", "weight_last", "loss"])
@@ -129,8 +129,3 @@ def _licensed(forecasts: pa.Table, licences: pa.Table) -> pa.Table:
     keys = ["as_of", "unique_id", "model"]
     rows = forecasts.join(licences.select([*keys, "state", "tier", "serve"]), keys=keys)
     return rows.sort_by([("serve", "descending"), ("model", "ascending"), ("h", "ascending")])
-
-
-def _of(rows: pa.Table, unique_id: str) -> pa.Table:
-    """Return the rows of a series; views match parts of ids."""
-    return rows.filter(pc.equal(rows["unique_id"], unique_id)).drop_columns(["unique_id"])

@@ -99,7 +99,9 @@ def _moments(text: pa.Array, name: str) -> pa.Array | None:
         )
     if whole:
         return whole[0]
-    iso = pc.match_substring_regex(text, ISO)
+    iso = pc.and_(
+        pc.match_substring_regex(text, ISO), pc.or_(pc.greater(pc.utf8_length(text), 10), readings[0].is_valid())
+    )
     if pc.all(iso).as_py():
         return None
     good = max((iso, *(moments.is_valid() for moments in readings)), key=lambda mask: pc.sum(mask).as_py())

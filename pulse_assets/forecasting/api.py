@@ -19,10 +19,12 @@ from pulse_assets.forecasting.engine import MapBlocks, inline
 from pulse_assets.forecasting.frames import Series, frequency, read_series
 from pulse_assets.forecasting.kinds import SAME, SEASONS, from_scale, panel_class, scale_of, sound_counts, to_scale
 from pulse_assets.forecasting.lags import lags_of
-from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch, Outlook, PanelModel, fit_models, speak
+from pulse_assets.forecasting.learning import PanelModel, fit_models
+from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
 from pulse_assets.forecasting.prior import COLUMNS, Prior, load_prior
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
-from pulse_assets.forecasting.walk import SHORTEST, spec
+from pulse_assets.forecasting.speaking import Outlook, speak
+from pulse_assets.forecasting.walk_state import SHORTEST, spec
 from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
 from pulse_assets.signals.calendars import add_steps
 
@@ -196,7 +198,9 @@ def backtest(
         ``rows`` also has ``cutoff``, the stamp of the last observation that was used, and ``y``, what came.
     """
     if cutoffs < 1 or step < 1 or cutoffs_a_refit < 1:
-        raise ValueError(f"cutoffs, step and cutoffs_a_refit must be at least 1; came {(cutoffs, step, cutoffs_a_refit)}")
+        raise ValueError(
+            f"cutoffs, step and cutoffs_a_refit must be at least 1; came {(cutoffs, step, cutoffs_a_refit)}"
+        )
     ready = prepare(table, freq=freq, horizon=horizon, season=season, kind=kind, gap_policy=gap_policy)
     batch, lengths = ready.batch, np.diff(ready.batch.offsets)
     ago = horizon + step * np.arange(cutoffs - 1, -1, -1)

@@ -54,7 +54,15 @@ def observe_products(
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _covariances(
-    count: int, n: int, version: int, mask: int, ring: Floats, products: Floats, total: Floats, head: Floats, out: Floats
+    count: int,
+    n: int,
+    version: int,
+    mask: int,
+    ring: Floats,
+    products: Floats,
+    total: Floats,
+    head: Floats,
+    out: Floats,
 ) -> None:
     """Fill autocovariances about the mean; the ends that a lagged sum leaves out are taken from it exactly."""
     mean = total[version] / count

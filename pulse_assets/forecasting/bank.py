@@ -14,6 +14,8 @@ the Theta method. Teunter, Syntetos and Babai (2011), Intermittent demand: linki
 obsolescence. Brookner (1998), Tracking and Kalman Filtering Made Easy, ch. 1 (growing-memory gains).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -22,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def _grid(rows: list[tuple[float, ...]]) -> list[Floats]:
+def _grid(rows: Sequence[tuple[float, ...]]) -> list[Floats]:
     return [np.ascontiguousarray(column) for column in np.array(rows).T]
 
 
@@ -133,7 +135,16 @@ def start_seasons(
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def step_season_levels(
-    x: float, c: int, j: int, k: int, first: float, level: Floats, season: Floats, loss: Floats, lag: Floats, slope: float
+    x: float,
+    c: int,
+    j: int,
+    k: int,
+    first: float,
+    level: Floats,
+    season: Floats,
+    loss: Floats,
+    lag: Floats,
+    slope: float,
 ) -> None:
     """Advance the seasonal filters without trend; ``first`` is one over the seasons seen."""
     for q in range(2):

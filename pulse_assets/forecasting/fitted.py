@@ -16,8 +16,10 @@ from pulse_assets.forecasting.engine import MapBlocks, inline
 from pulse_assets.forecasting.frames import read_series
 from pulse_assets.forecasting.kinds import to_scale
 from pulse_assets.forecasting.lags import lags_of, move_tails, tail_length
-from pulse_assets.forecasting.pool import Batch, PanelModel, Spoken, fit_models, hear_lags, listen, outlook_of
-from pulse_assets.forecasting.walk import State, new_state
+from pulse_assets.forecasting.learning import PanelModel, fit_models
+from pulse_assets.forecasting.pool import hear_lags, listen
+from pulse_assets.forecasting.speaking import outlook_of
+from pulse_assets.forecasting.walk_state import State, new_state
 from pulse_assets.signals.calendars import steps_between
 
 Floats = npt.NDArray[np.float64]

@@ -20,8 +20,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 ALIASES = {"h": "h", "H": "h", "D": "D", "B": "B", "W": "W", "M": "MS", "MS": "MS", "ME": "MS"} | {
-    **{name: "QS" for name in ("Q", "QS", "QE")},
-    **{name: "YS" for name in ("Y", "A", "YS", "YE", "AS")},
+    **dict.fromkeys(("Q", "QS", "QE"), "QS"),
+    **dict.fromkeys(("Y", "A", "YS", "YE", "AS"), "YS"),
 }
 """Names of frequencies that are understood, and the one Pulse uses; a suffix such as ``-SUN`` is left aside."""
 GAP_POLICIES = ("ffill", "zero", "none")
@@ -115,7 +115,7 @@ def read_series(table: pa.Table, freq: str, *, gap_policy: str = "ffill") -> Ser
     if gap_policy not in GAP_POLICIES:
         raise ValueError(f"gap policy {gap_policy!r} is not known; use one of {', '.join(GAP_POLICIES)}")
     ids, codes, stamps, y, kind = _columns(table)
-    codes, stamps, y, twice = _in_order(table, ids, codes, stamps, y)
+    codes, stamps, y, twice = _in_order(table, codes, stamps, y)
     reasons: dict[str, str] = {str(ids[code]): "DUPLICATE_STAMPS" for code in np.unique(codes[twice])}
     finite = np.isfinite(y)
     silent = np.setdiff1d(codes, codes[finite])
@@ -178,18 +178,20 @@ def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     zones = pc.if_else(pc.equal(zones, column), "", zones)  # a bare date has none
     found = sorted(set(pc.unique(zones).to_pylist()))
     if len(found) > 1:
-        raise ValueError(f"ds mixes time zones ({', '.join(repr(zone) for zone in found[:4])}); write all stamps in one")
+        raise ValueError(
+            f"ds mixes time zones ({', '.join(repr(zone) for zone in found[:4])}); write all stamps in one"
+        )
     try:
-        return pc.strptime(column, "%Y-%m-%d", "us") if pc.all(pc.less_equal(pc.utf8_length(column), 10)).as_py() else (
-            column.cast(pa.timestamp("us", "UTC") if found[0] else pa.timestamp("us"))
+        return (
+            pc.strptime(column, "%Y-%m-%d", "us")
+            if pc.all(pc.less_equal(pc.utf8_length(column), 10)).as_py()
+            else (column.cast(pa.timestamp("us", "UTC") if found[0] else pa.timestamp("us")))
         )
     except pa.ArrowInvalid as error:
         raise ValueError(f"ds has a stamp that is no ISO date or time: {error}") from error
 
 
-def _in_order(
-    table: pa.Table, ids: npt.NDArray[np.object_], codes: Ints, stamps: Ints, y: Floats
-) -> tuple[Ints, Ints, Floats, Bools]:
+def _in_order(table: pa.Table, codes: Ints, stamps: Ints, y: Floats) -> tuple[Ints, Ints, Floats, Bools]:
     """Return rows by series and stamp, later knowledge replacing earlier, and which rows still share a stamp."""
     step = np.diff(codes)
     if len(codes) < 2 or bool(((step > 0) | ((step == 0) & (np.diff(stamps) > 0))).all()):

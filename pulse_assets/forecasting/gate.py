@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pulse_assets.forecasting.walk import NAIVE, OF_A_CHANNEL, REFERENCE, REPEAT
+from pulse_assets.forecasting.walk_state import NAIVE, OF_A_CHANNEL, REFERENCE, REPEAT
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,7 +33,7 @@ LEAST_CLOSENESS = -3.0
 
 
 def plain_gate(members: int) -> Floats:
-    """Return the gate that has learned nothing, shape ``(2, members, INPUTS + 1)``: weights by inverse power of loss."""
+    """Return the gate that has learned nothing, shape ``(2, members, INPUTS + 1)``: weights by power of loss."""
     gate = np.zeros((2, members, INPUTS + 1))
     gate[:, :, INPUTS] = POWER
     return gate

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pulse_assets.forecasting.walk import FORGET
+from pulse_assets.forecasting.walk_state import FORGET
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -84,7 +84,7 @@ def prefixes(y: Floats, season: int, may_log: bool, before: Floats, z: Floats, p
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fill(z: Floats, pace: Floats, n: int, gone: int, lags: int, season: int, x: Floats) -> float:
-    """Fill the inputs at an origin of n observations, ``gone`` of which are not at hand; return the scale, 0 for none."""
+    """Fill the inputs at an origin of n observations, of which ``gone`` are not at hand; return the scale or 0."""
     if n < lags + 1 or n <= season:
         return 0.0
     scale = pace[n - gone - 1] / (n - season)
@@ -208,6 +208,46 @@ def _say(newest: float, scale: float, x: Floats, coefficients: Floats, is_log: b
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _loss_at(
+    n: int,
+    gone: int,
+    c: int,
+    stride: int,
+    season: int,
+    y: Floats,
+    z: Floats,
+    pace: Floats,
+    coefficients: Floats,
+    anchors: Ints,
+    x: Floats,
+    told: Floats,
+    held: Ints,
+    past: Floats,
+) -> float:
+    """Return the discounted mean absolute error of the map's newest past forecasts; NaN where there are none.
+
+    ``held`` and ``past`` keep forecasts from one origin to the next: neighbours share most of theirs.
+    """
+    total, weights, weight = 0.0, 0.0, 1.0
+    end = (n - 1) // stride * stride
+    for _ in range(JUDGED):
+        place = end // stride % JUDGED
+        if held[place] != 2 * end + c:
+            back = _fill(z[c], pace[c], end, gone, len(x), season, x)
+            if not back > 0.0:
+                break
+            _say(z[c, end - gone - 1], back, x, coefficients, c == 1, told)
+            held[place], past[place] = 2 * end + c, told
+        for i in range(len(anchors)):
+            if end + anchors[i] < n:
+                total += weight * abs(past[place, i] - y[end + anchors[i] - gone])
+                weights += weight
+                weight *= FORGET
+        end -= stride
+    return total / weights if weights > 0.0 else np.nan
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def apply_lags(
     values: Floats,
     offsets: Ints,
@@ -258,7 +298,7 @@ def apply_lags(
     for s in range(len(offsets) - 1):
         if starts[s + 1] == starts[s]:
             continue
-        held[:] = -1  # which past origins the forecasts at hand were made at: neighbours share most of them
+        held[:] = -1
         away = gone[s]
         y = values[offsets[s] : offsets[s] + origins[starts[s + 1] - 1] - away]
         positive = away + prefixes(y, season, may_log[s], before[s], z, pace)
@@ -274,24 +314,9 @@ def apply_lags(
             _say(newest, scale, x, coefficients[fold[s] if n <= judged_until[s] else ALL], c == 1, told)
             for h in range(horizon):
                 made[p, h, member] = told[h]
-            total, weights, weight = 0.0, 0.0, 1.0
-            end = (n - 1) // stride * stride
-            for _ in range(JUDGED):
-                place = end // stride % JUDGED
-                if held[place] != 2 * end + c:
-                    back = _fill(z[c], pace[c], end, away, lags, season, x)
-                    if not back > 0.0:
-                        break
-                    _say(z[c, end - away - 1], back, x, few[fold[s]], c == 1, told_few)
-                    held[place], past[place] = 2 * end + c, told_few
-                for i in range(len(anchors)):
-                    if end + anchors[i] < n:
-                        total += weight * abs(past[place, i] - y[end + anchors[i] - away])
-                        weights += weight
-                        weight *= FORGET
-                end -= stride
-            if weights > 0.0:
-                loss[p, member] = total / weights
+            loss[p, member] = _loss_at(
+                n, away, c, stride, season, y, z, pace, few[fold[s]], anchors, x, told_few, held, past
+            )
 
 
 def tail_length(lags: int, season: int, stride: int) -> int:

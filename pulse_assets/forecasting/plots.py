@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pulse_assets.numerics.quantiles import LEVELS
@@ -54,6 +55,23 @@ def fan_charts(history: pd.DataFrame, forecasts: pd.DataFrame, series: list[str]
     if not series:
         _say(figure.add_subplot(), "no forecasts")
     return _png(figure)
+
+
+def caught_shares(pit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return which share of truths lies within each central interval of :data:`INTERVALS`.
+
+    Parameters
+    ----------
+    pit
+        Forecast probabilities below the truth, shape ``(N,)``, no NaN, N at least 1.
+
+    Examples
+    --------
+    >>> caught_shares(np.array([0.5, 0.01])).tolist()[:3]
+    [1.0, 0.5, 0.5]
+    """
+    inside = np.abs(2 * pit[:, None] - 1) <= INTERVALS + TOLERANCE
+    return np.asarray(inside.mean(axis=0))
 
 
 def calibration_curve(scores: pd.DataFrame) -> bytes:
@@ -163,6 +181,8 @@ def _draw_calibration(axes: "Axes", scores: pd.DataFrame) -> None:
 
 
 def _draw_errors(axes: "Axes", scores: pd.DataFrame) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     if not len(scores):
         _say(axes, "no scores yet")
         return
@@ -171,7 +191,7 @@ def _draw_errors(axes: "Axes", scores: pd.DataFrame) -> None:
         axes.plot(mean.index, mean, color=colour, marker=".", linewidth=1.2, label=str(model))
     axes.set(xlabel="steps ahead", ylabel="mean WIS, unit of the series")
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axes, "Error by steps ahead (smaller is better)")
 
 

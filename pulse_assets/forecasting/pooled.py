@@ -24,13 +24,15 @@ from pulse_assets.forecasting.engine import (
 )
 from pulse_assets.forecasting.kinds import SAME, SEASONS, panel_class, scale_of, sound_counts, to_scale
 from pulse_assets.forecasting.lags import lags_of
+from pulse_assets.forecasting.learning import PanelModel, fit_models
 from pulse_assets.forecasting.pack import Floats, Ints, Panel
-from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch, Outlook, PanelModel, fit_models, speak
+from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
 from pulse_assets.forecasting.prior import CLASSES, COLUMNS, load_prior
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
 from pulse_assets.forecasting.references import ReferenceBank
 from pulse_assets.forecasting.rows import forecast_rows
-from pulse_assets.forecasting.walk import spec
+from pulse_assets.forecasting.speaking import Outlook, speak
+from pulse_assets.forecasting.walk_state import spec
 from pulse_assets.numerics.quantiles import LEVELS
 
 Bools = npt.NDArray[np.bool_]
@@ -100,13 +102,11 @@ class PooledEngine:
         for piece, reference in zip(origin_chunks(origins, int(horizon.sum())), references, strict=True):
             mean, quantiles = _quantiles(groups, asked, horizon, piece)
             counts = panel.known_counts(ends[piece])
-            made = forecast_rows(
-                panel, origins[piece], counts, asked[:, piece], horizon, (PULSE,), mean, quantiles
-            )
+            made = forecast_rows(panel, origins[piece], counts, asked[:, piece], horizon, (PULSE,), mean, quantiles)
             yield _merged(reference, made)
 
     def members(self, panel: Panel, origins: list[date], map_blocks: MapBlocks = inline) -> Iterator[pa.Table]:
-        """Yield what each forecast of the pool is made of: ``as_of, unique_id, member, weight_first, weight_last, loss``.
+        """Yield what each forecast is made of: ``as_of, unique_id, member, weight_first, weight_last, loss``.
 
         In order of origin; members below 2 % at both ends are left out.
         """
@@ -119,9 +119,7 @@ class PooledEngine:
                 days = pa.array(np.full(len(table), np.datetime64(origin, "D")))
                 yield table.sort_by([("unique_id", "ascending"), ("member", "ascending")]).add_column(0, "as_of", days)
 
-    def groups(
-        self, panel: Panel, origins: list[date], map_blocks: MapBlocks, *, explain: bool = False
-    ) -> list[Group]:
+    def groups(self, panel: Panel, origins: list[date], map_blocks: MapBlocks, *, explain: bool = False) -> list[Group]:
         """Fit and ask every panel inside the panel."""
         labels = np.array([f"{freq} {kind}" for freq, kind in zip(panel.freq, panel.kind, strict=True)], object)
         return [
@@ -129,9 +127,7 @@ class PooledEngine:
             for label in sorted(set(labels.tolist()))
         ]
 
-    def _ask(
-        self, panel: Panel, segments: Ints, origins: list[date], map_blocks: MapBlocks, explain: bool
-    ) -> Group:
+    def _ask(self, panel: Panel, segments: Ints, origins: list[date], map_blocks: MapBlocks, explain: bool) -> Group:
         part = panel.select(segments)
         freq, kind = str(part.freq[0]), str(part.kind[0])
         batch, scale, sound = _batch(part, self.horizons[freq], freq, kind)
@@ -147,9 +143,7 @@ class PooledEngine:
         new = np.ones(len(series), bool)
         new[1:] = (np.diff(series) != 0) | (np.diff(count) != 0) | (np.diff(model) != 0)
         starts = np.searchsorted(series[new], np.arange(len(segments) + 1))
-        outlook = speak(
-            batch, starts, count[new], model[new], fitted_on, models, map_blocks, explain=explain
-        )
+        outlook = speak(batch, starts, count[new], model[new], fitted_on, models, map_blocks, explain=explain)
         said_at = np.full(asked.shape, -1, np.int64)
         said_at[series, place] = np.cumsum(new) - 1
         return Group(segments, scale, asked, said_at, serving, models, outlook)

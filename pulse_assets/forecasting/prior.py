@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pulse_assets.forecasting.calibrate import WIDTH
 from pulse_assets.forecasting.gate import INPUTS, plain_gate
-from pulse_assets.forecasting.walk import MEMBERS
+from pulse_assets.forecasting.walk_state import MEMBERS
 from pulse_assets.numerics.quantiles import LEVELS
 
 Floats = npt.NDArray[np.float64]

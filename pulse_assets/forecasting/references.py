@@ -12,7 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pulse_assets.forecasting.engine import HORIZONS, LARGEST, LOG_KINDS, SEASONS, MapBlocks, check_origins, inline, origin_chunks, origin_end
+from pulse_assets.forecasting.engine import (
+    HORIZONS,
+    LARGEST,
+    LOG_KINDS,
+    SEASONS,
+    MapBlocks,
+    check_origins,
+    inline,
+    origin_chunks,
+    origin_end,
+)
 from pulse_assets.forecasting.pack import Floats, Ints, Panel
 from pulse_assets.forecasting.rows import forecast_rows
 from pulse_assets.numerics.quantiles import LEVELS

@@ -69,7 +69,7 @@ class Rows:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def loss_and_slope(
+def loss_and_slope(  # noqa: C901 - one compiled loop over rows, steps and members
     gate: Floats,
     made: Floats,
     truth: Floats,
