@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pulse_assets.forecasting.gate import INPUTS, weigh
+from pulse_assets.forecasting.gate import INPUTS, blend, weigh
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -23,6 +23,7 @@ NEWEST = 0.35
 """Share of the rows, the newest, that judge the tuning done on the others."""
 LEAST_ROWS, MOST_ROWS = 120, 1_000
 LEAST_GAIN = 0.002
+"""Share of the loss that tuning must save on the newest rows, and more than its standard error there."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,23 @@ def loss_and_slope(  # noqa: C901 - one compiled loop over rows, steps and membe
     return float(total / (rows * horizon))
 
 
+def row_losses(gate: Floats, rows: Rows) -> Floats:
+    """Return the loss of each row, shape ``(N,)``; what :func:`loss_and_slope` averages."""
+    center, apart = np.empty_like(rows.truth), np.empty_like(rows.truth)
+    weights = np.zeros((len(center), 2, rows.made.shape[2]))
+    blend(gate, rows.made, rows.usable, rows.closeness, rows.features, weights, center, apart)
+    error = np.abs(rows.truth - center)
+    size = np.minimum(error * rows.scale[:, None], LARGEST_LOSS)
+    if rows.relative > 0:
+        both = np.abs(rows.truth) + np.abs(center)
+        share = 2 * error / np.where(both > 0, both, 1.0)
+        size = 0.5 * size + 0.5 * share * rows.relative
+    return np.asarray(size.mean(axis=1))
+
+
 def mean_loss(gate: Floats, rows: Rows) -> float:
     """Return the mean loss of a gate over rows."""
-    return _evaluate(gate, rows)[0]
+    return float(row_losses(gate, rows).mean())
 
 
 def _evaluate(gate: Floats, rows: Rows) -> tuple[float, Floats]:
@@ -171,9 +186,10 @@ def tune(gate: Floats, rows: Rows) -> tuple[Floats, float]:
     count = len(rows.truth)
     cut = int(count * (1 - NEWEST))
     older, newest = rows.part(slice(cut)), rows.part(slice(cut, None))
-    best, chosen = mean_loss(gate, newest) * (1 - LEAST_GAIN), np.inf
+    untuned, best, chosen = row_losses(gate, newest), 0.0, np.inf
     for penalty in PENALTIES:
-        loss = mean_loss(descend(gate, [older], penalty), newest)
-        if loss < best:
-            best, chosen = loss, penalty
+        saved = untuned - row_losses(descend(gate, [older], penalty), newest)
+        gain, noise = float(saved.mean()), float(saved.std()) / np.sqrt(len(saved))
+        if gain > max(best, LEAST_GAIN * float(untuned.mean()), noise):
+            best, chosen = gain, penalty
     return (gate, chosen) if chosen == np.inf else (descend(gate, [rows], chosen), chosen)

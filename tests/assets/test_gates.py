@@ -17,8 +17,7 @@ from deltalake import write_deltalake
 from jobs.definitions import build_definitions
 from pulse_assets.declare import AS_OF
 from pulse_assets.forecasting.engine import MODELS
-from pulse_assets.forecasting.references import REFERENCES
-from pulse_assets.forecasting.tables import FORECASTS
+from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
 from pulse_assets.numerics.quantiles import QUANTILE_COLUMNS
 from pulse_assets.signals.tables import SERIES
 from pulse_assets.trust.checks import gate_counts
@@ -34,7 +33,7 @@ pytestmark = pytest.mark.slow
 FIRST, LAST = date(2020, 3, 2), date(2020, 3, 13)
 LONG_AFTER = date(2020, 6, 1)
 BRONZE = ["bronze/market_bars", "bronze/macro_vintages", "bronze/quarantine", "ops/ingests"]
-GOLD = ["silver/series", "gold/forecasts", "gold/scores", "gold/licences"]
+GOLD = ["silver/series", "gold/forecasts", "gold/forecast_members", "gold/scores", "gold/licences"]
 DIGEST = "test/digest"
 GATES = ("matches_contract", "nothing_forecast_is_known", "licence_gate")
 
@@ -259,7 +258,7 @@ def add_folder_column(rows: pa.Table) -> pa.Table:
     return rows.append_column("year", pc.cast(pc.year(rows["as_of"]), pa.int32()))
 
 
-@pytest.mark.parametrize("contract", [SERIES, FORECASTS, SCORES, LICENCES], ids=lambda c: c.name)
+@pytest.mark.parametrize("contract", [SERIES, FORECASTS, MEMBER_WEIGHTS, SCORES, LICENCES], ids=lambda c: c.name)
 def test_tables_as_pulse_wrote_them_match_their_contracts(computed: World, contract: TableContract) -> None:
     rows = computed.lake.read(contract, where=pc.field("as_of") >= pa.scalar(FIRST))
     assert len(rows) > 0
@@ -269,9 +268,9 @@ def test_tables_as_pulse_wrote_them_match_their_contracts(computed: World, contr
 def test_the_gate_counts_what_it_looks_at(computed: World, lake: Lake) -> None:
     counts = gate_counts(computed.lake, LAST)
     assert counts["served"] == 3
-    assert counts["held"] + counts["fallback"] + counts["licensed"] + counts["rejected"] == 3 * len(REFERENCES)
+    assert counts["held"] + counts["fallback"] + counts["licensed"] + counts["rejected"] == 3 * len(MODELS)
     assert (counts["unlicensed"], counts["without_reason"], counts["served_twice"]) == (0, 0, 0)
     assert set(gate_counts(lake, LAST).values()) == {0}
     day = Partitions.of("as_of", [LAST])
     lake.overwrite(FORECASTS, computed.lake.read(FORECASTS, where=day.expression()), day)
-    assert gate_counts(lake, LAST)["unlicensed"] == 3 * len(REFERENCES)
+    assert gate_counts(lake, LAST)["unlicensed"] == 3 * len(MODELS)

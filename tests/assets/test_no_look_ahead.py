@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pytest
 
 from jobs.definitions import build_definitions
-from pulse_assets.forecasting.tables import FORECASTS
+from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
 from pulse_assets.trust.tables import LICENCES, SCORES
 from pulse_resources.compute import Compute
 from pulse_resources.lake import Lake, TableContract
@@ -28,9 +28,9 @@ from pulse_resources.market import Market
 pytestmark = pytest.mark.slow
 
 BRONZE = ["bronze/market_bars", "bronze/macro_vintages", "bronze/quarantine", "ops/ingests"]
-SILVER_AND_GOLD = ["silver/series", "gold/forecasts", "gold/scores", "gold/licences"]
+SILVER_AND_GOLD = ["silver/series", "gold/forecasts", "gold/forecast_members", "gold/scores", "gold/licences"]
 BLOCKING = ("matches_contract", "nothing_forecast_is_known", "licence_gate")
-GOLD = (FORECASTS, SCORES, LICENCES)
+GOLD = (FORECASTS, MEMBER_WEIGHTS, SCORES, LICENCES)
 EVIDENCE_COLUMNS = {"data_version", "forecasts_version", "scores_version"}
 FIRST, AS_OF, LATER = date(2020, 3, 18), date(2020, 5, 1), date(2020, 5, 13)
 END_OF_DAY = pd.Timestamp(AS_OF + timedelta(days=1), tz="UTC")

@@ -56,6 +56,14 @@ def test_the_readme_s_snippets_run_after_the_first_run(tmp_path: Path) -> None:
     assert "seasonal_naive" in said
 
 
+@pytest.mark.slow
+def test_the_how_to_on_files_runs_as_written_and_leaves_only_what_it_names(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "forecast-a-file.md"
+    said = "".join(execute(language, code, tmp_path, {}) for language, code in blocks(page))
+    assert "one series, time from 'day', values from 'sales', daily" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bakery.csv", "bakery.png", "quantiles.csv"]
+
+
 def test_every_link_of_the_docs_leads_somewhere() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())]

@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from jobs import cli
-from jobs.cli import FAILED, OK, REFUSED, USAGE, app, main
+from jobs import terminal
+from jobs.cli import app, main
+from jobs.terminal import FAILED, OK, REFUSED, USAGE
 from pulse_assets.catalogue import TABLES
 from pulse_resources.lake import Lake
 from tests.assets.signals.bad_inputs import MATRIX, Bad, shown
@@ -25,7 +26,7 @@ from tests.assets.signals.bad_inputs import MATRIX, Bad, shown
 pytestmark = pytest.mark.slow
 
 WIDTH = 300
-COMMANDS = ("run", "backfill", "status", "show", "sources", "ui")
+COMMANDS = ("run", "backfill", "forecast", "status", "show", "sources", "ui")
 DAYS = pd.bdate_range("2024-01-02", periods=150)
 
 
@@ -82,8 +83,8 @@ class World:
             contextlib.redirect_stderr(err),
             patch.dict(os.environ, self.environment),
             patch.object(sys, "argv", ["pulse", *words]),
-            patch.object(cli, "console", Console(highlight=False, width=WIDTH)),
-            patch.object(cli, "problems", Console(stderr=True, highlight=False, width=WIDTH)),
+            patch.object(terminal, "console", Console(highlight=False, width=WIDTH)),
+            patch.object(terminal, "problems", Console(stderr=True, highlight=False, width=WIDTH)),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # as in a process of its own
@@ -244,6 +245,63 @@ def test_a_view_can_be_narrowed_to_series(world: World) -> None:
     said = world.pulse("show", "licences", "--series", "aaa")
     assert "mine:AAA" in said.out
     assert "mine:BBB" not in said.out
+
+
+@pytest.mark.parametrize("name", ["mine:AAA", "aaa", "e:A"])
+def test_all_about_one_series_is_shown_by_its_id_or_a_part_that_no_other_has(world: World, name: str) -> None:
+    said = world.pulse("show", "forecast", name, "--limit", "1000")
+    assert (said.code, said.err) == (OK, "")
+    titles = ("Newest values of mine:AAA", "Forecasts as of 2024-07-29", "Licences as of", "Mean scores known by")
+    assert all(title in said.out for title in titles)
+    for model in ("naive", "pulse", "seasonal_naive"):
+        assert len(re.findall(rf"^{model} +\d+ +2024-0[78]-\d\d", said.out, re.MULTILINE)) == 5
+    assert "BBB" not in said.out
+
+
+def test_one_series_is_shown_with_the_members_of_its_forecast(world: World) -> None:
+    members = world.rows("gold/forecast_members")
+    here = members[(members["unique_id"] == "mine:AAA") & (members["as_of"] == members["as_of"].max())]
+    said = world.pulse("show", "forecast", "AAA")
+    assert "What the pooled forecast is made of" in said.out
+    assert all(re.search(rf"^{name} +0\.", said.out, re.MULTILINE) for name in here["member"])
+
+
+def test_one_series_is_drawn_as_it_was_known_on_a_day(world: World, tmp_path: Path) -> None:
+    said = world.pulse("show", "forecast", "AAA", "--as-of", "2024-07-25", "--plot", str(tmp_path / "sheet.png"))
+    assert (said.code, said.err) == (OK, "")
+    assert "as known on 2024-07-25" in said.out
+    assert "2024-07-26 22:00:00" not in said.out
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_a_day_that_was_not_computed_shows_the_history_and_says_so(world: World, tmp_path: Path) -> None:
+    said = world.pulse("show", "forecast", "AAA", "--as-of", "2024-07-28", "--plot", str(tmp_path / "sheet.png"))
+    assert said.code == OK
+    assert "2024-07-26" in said.out
+    assert "2024-07-28 was not computed" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said_so"),
+    [
+        (("forecast", "mine:"), "may be any of mine:AAA, mine:BBB"),
+        (("forecast", "mine:AAB"), "did you mean mine:AAA"),
+        (("forecast", "%%%"), "`pulse show series` lists them"),
+        (("forecast",), "which series?"),
+        (("forecast", "AAA", "--series", "BBB"), "two series were asked for"),
+        (("forecast", "AAA", "--plot", "x.jpg"), "--plot must end in .png"),
+        (("licences", "AAA", "--plot", "x.png"), "--plot belongs to `pulse show forecast UNIQUE_ID`"),
+    ],
+)
+def test_a_series_that_is_not_one_is_one_clear_line(world: World, words: tuple[str, ...], said_so: str) -> None:
+    said = world.pulse("show", *words)
+    assert said.code == USAGE
+    assert said.is_one_clear_line
+    assert said_so in said.err
+
+
+def test_the_second_word_narrows_any_view(world: World) -> None:
+    assert world.pulse("show", "licences", "AAA") == world.pulse("show", "licences", "--series", "AAA")
 
 
 def test_an_unknown_table_is_answered_with_those_there_are(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse_assets.forecasting import references
+from pulse_assets.forecasting import engine, references
 from pulse_assets.forecasting.engine import HORIZONS, LOG_KINDS, SEASONS, MapBlocks, inline, origin_end
 from pulse_assets.forecasting.pack import STALE_AFTER_DAYS, pack
 from pulse_assets.forecasting.references import MIN_ERRORS, REFERENCES, ReferenceBank
@@ -223,17 +223,17 @@ def test_cutting_origins_into_calls_changes_no_bit(panel_rows: pa.Table, expecte
     assert as_bytes(forecasts(panel_rows, ORIGINS, cut=cut)) == expected
 
 
-@pytest.mark.parametrize(("rows_a_chunk", "segments_a_block"), [(1, 1), (5_000, 4), (10**9, 10**6)])
+@pytest.mark.parametrize(("rows_a_chunk", "segments_a_block"), [(1, 1), (2_500, 4), (10**9, 10**6)])
 def test_the_size_of_chunks_and_blocks_changes_no_bit(
     panel_rows: pa.Table, expected: bytes, monkeypatch: pytest.MonkeyPatch, rows_a_chunk: int, segments_a_block: int
 ) -> None:
-    monkeypatch.setattr(references, "ROWS_A_CHUNK", rows_a_chunk)
+    monkeypatch.setattr(engine, "ROWS_A_CHUNK", rows_a_chunk)
     monkeypatch.setattr(references, "SEGMENTS_A_BLOCK", segments_a_block)
     assert as_bytes(forecasts(panel_rows, ORIGINS)) == expected
 
 
 def test_threads_change_no_bit(panel_rows: pa.Table, expected: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(references, "ROWS_A_CHUNK", 10_000)
+    monkeypatch.setattr(engine, "ROWS_A_CHUNK", 5_000)
     monkeypatch.setattr(references, "SEGMENTS_A_BLOCK", 2)
     threads = Compute(mode="threads", workers=3)
     assert as_bytes(forecasts(panel_rows, ORIGINS, threads.map_blocks)) == expected

@@ -59,7 +59,7 @@ def laid_out(
     for place in broken & set(range(number)):
         values[place, (0, 1, -1)[place % 3]] = (np.nan, np.inf)[place % 2]
     counts = packed.known_counts(ends)
-    return forecast_rows(packed, ORIGINS, counts, asked, horizon, models, values[:, 0], values[:, 1:]), expected
+    return forecast_rows(packed, ORIGINS, counts, asked, horizon, models, values[:, 0], values[:, 1:].T), expected
 
 
 def as_dict(rows: pa.Table) -> dict[Key, list[float]]:
