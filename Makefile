@@ -76,4 +76,5 @@ $(STAMP): requirements.lock pyproject.toml
 	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock && \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . ; \
 	fi
+	@$(BIN)/python -m pulse_assets.forecasting.warm
 	@touch $(STAMP)

@@ -17,7 +17,16 @@ import pyarrow as pa
 
 from pulse_assets.forecasting.engine import MapBlocks, inline
 from pulse_assets.forecasting.frames import Series, frequency, read_series
-from pulse_assets.forecasting.kinds import SAME, SEASONS, from_scale, panel_class, scale_of, sound_counts, to_scale
+from pulse_assets.forecasting.kinds import (
+    KINDS,
+    SAME,
+    SEASONS,
+    from_scale,
+    panel_class,
+    scale_of,
+    sound_counts,
+    to_scale,
+)
 from pulse_assets.forecasting.lags import lags_of
 from pulse_assets.forecasting.learning import PanelModel, fit_models
 from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
@@ -83,6 +92,8 @@ def prepare(
     """Read a table and put its series on the scale of their kind; arguments as for :func:`forecast`."""
     if not 1 <= horizon <= LONGEST_HORIZON:
         raise ValueError(f"the horizon must be 1 to {LONGEST_HORIZON:,} steps; came {horizon}")
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}")
     freq = frequency(freq)
     first, second = SEASONS[freq] if season is None else (season if isinstance(season, tuple) else (season, 0))
     if min(first, second) < 0 or max(first, second) > LONGEST_HORIZON:

@@ -31,13 +31,16 @@ REASONS = {
     "TOO_SHORT": "fewer observations than a forecast needs",
     "OFF_SCALE": "a value too large, or one that its kind does not allow: a price of zero, for example",
     "GAPS_FILLED": "steps without a value were filled; the forecast stands",
-    "HAS_GAPS": "steps without a value, and the gap policy forbids to fill them",
+    "HAS_GAPS": "steps without a value, and the gap policy forbids to fill them or they outnumber the values",
+    "TOO_FINE": "several values within one step of the frequency; aggregate them first",
     "NOT_NEW": "an update for a time that is known already; a revision needs a new fit",
     "NOT_FITTED": "an update for a series that was not there when the panel was fitted",
     "CONSTANT": "it never moved, so its intervals have no width",
 }
 """Reason codes of series, in words."""
-FATAL = ("DUPLICATE_STAMPS", "NO_VALUES", "TOO_SHORT", "OFF_SCALE", "HAS_GAPS")
+FATAL = ("DUPLICATE_STAMPS", "NO_VALUES", "TOO_SHORT", "OFF_SCALE", "HAS_GAPS", "TOO_FINE")
+MOST_FILLED, SPARE = 3, 1_000
+"""A series may be filled by three times its values and a thousand steps; what is sparser has another frequency."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +124,17 @@ def read_series(table: pa.Table, freq: str, *, gap_policy: str = "ffill") -> Ser
     silent = np.setdiff1d(codes, codes[finite])
     reasons |= {str(ids[code]): "NO_VALUES" for code in silent}
     codes, stamps, y = codes[finite], stamps[finite], y[finite]
-    codes, stamps, y, gaps = _filled(codes, stamps, y, freq, kind, gap_policy)
-    for code in np.unique(gaps):
-        reasons.setdefault(str(ids[code]), "HAS_GAPS" if gap_policy == "none" else "GAPS_FILLED")
+    steps = _steps(codes, stamps, freq, kind)
+    reasons = {str(ids[code]): "TOO_FINE" for code in np.unique(codes[1:][steps == 0])} | reasons
+    missing = np.bincount(codes[1:], np.maximum(steps - 1, 0), len(ids)) if len(codes) > 1 else np.zeros(len(ids))
+    sparse = missing > MOST_FILLED * np.bincount(codes, minlength=len(ids)) + SPARE
+    for code in np.flatnonzero(missing):
+        refused = gap_policy == "none" or sparse[code]
+        reasons.setdefault(str(ids[code]), "HAS_GAPS" if refused else "GAPS_FILLED")
     fatal = np.array([reasons.get(str(name)) in FATAL for name in ids], bool)
     kept = ~fatal[codes] if len(codes) else np.empty(0, bool)
     codes, stamps, y = codes[kept], stamps[kept], y[kept]
+    codes, stamps, y = _filled(codes, stamps, y, _steps(codes, stamps, freq, kind), gap_policy)
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
     offsets = np.append(starts, len(codes)).astype(np.int64)
     names = ids[codes[starts]] if len(starts) else ids[:0]
@@ -166,6 +174,8 @@ def _stamps(column: pa.ChunkedArray) -> tuple[Ints, str]:
         return column.cast(pa.int64()).to_numpy(), "integer"
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _parsed(column)
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        column = pc.local_timestamp(column)  # a day is a day where the clock hung
     try:
         return column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy(), "datetime"
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -173,20 +183,17 @@ def _stamps(column: pa.ChunkedArray) -> tuple[Ints, str]:
 
 
 def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Parse ISO text; either no stamp names a time zone or all do, and then the same one."""
-    zones = pc.replace_substring_regex(column, r"^.*\d\d:\d\d(:\d\d(\.\d+)?)?", "")
-    zones = pc.if_else(pc.equal(zones, column), "", zones)  # a bare date has none
-    found = sorted(set(pc.unique(zones).to_pylist()))
+    """Parse ISO text as the clock showed it; either no stamp names a time zone or all do, and then the same one."""
+    clock = pc.replace_substring_regex(column, r"^(.*?\d\d:\d\d(:\d\d(\.\d+)?)?).*$", r"\1")
+    zones = pc.replace_substring_regex(column, r"^.*?\d\d:\d\d(:\d\d(\.\d+)?)?", "")
+    dated = pc.match_substring(column, ":")
+    found = sorted(set(pc.unique(zones.filter(dated)).to_pylist()))
     if len(found) > 1:
-        raise ValueError(
-            f"ds mixes time zones ({', '.join(repr(zone) for zone in found[:4])}); write all stamps in one"
-        )
+        named = ", ".join(repr(zone) for zone in found[:4])
+        raise ValueError(f"ds mixes time zones ({named}); write all stamps in one")
     try:
-        return (
-            pc.strptime(column, "%Y-%m-%d", "us")
-            if pc.all(pc.less_equal(pc.utf8_length(column), 10)).as_py()
-            else (column.cast(pa.timestamp("us", "UTC") if found[0] else pa.timestamp("us")))
-        )
+        days = pc.all(pc.less_equal(pc.utf8_length(column), 10)).as_py()
+        return column.cast(pa.date32()) if days else clock.cast(pa.timestamp("us"))
     except pa.ArrowInvalid as error:
         raise ValueError(f"ds has a stamp that is no ISO date or time: {error}") from error
 
@@ -207,31 +214,31 @@ def _in_order(table: pa.Table, codes: Ints, stamps: Ints, y: Floats) -> tuple[In
     if known is None:
         return codes, stamps, y, np.append(same, False)
     last = np.append(~same, True)
-    return codes[last], stamps[last], y[last], np.zeros(int(last.sum()), bool)
+    tied = np.append(False, same & (np.diff(known[order]) == 0))
+    return codes[last], stamps[last], y[last], tied[last]
 
 
-def _filled(
-    codes: Ints, stamps: Ints, y: Floats, freq: str, kind: str, gap_policy: str
-) -> tuple[Ints, Ints, Floats, Ints]:
-    """Fill missing steps inside series; return the rows and the codes of series that had any."""
+def _steps(codes: Ints, stamps: Ints, freq: str, kind: str) -> Ints:
+    """Return the steps between neighbouring rows, 1 where a new series begins; shape ``(N - 1,)``."""
+    steps = np.ones(max(len(codes) - 1, 0), np.int64)
     inside = np.flatnonzero(np.diff(codes) == 0)
     if kind == "integer":
-        steps = stamps[inside + 1] - stamps[inside]
-    else:
-        times = stamps.astype("datetime64[us]")
-        steps = steps_between(times[inside], times[inside + 1], freq, "weekday" if freq == "B" else "none")
-    wide = steps > 1
-    if not wide.any():
-        return codes, stamps, y, np.empty(0, np.int64)
-    gaps = codes[inside[wide]]
-    if gap_policy == "none":
-        return codes, stamps, y, gaps
-    repeats = np.ones(len(y), np.int64)
-    repeats[inside[wide]] = np.minimum(steps[wide], 10_000)
-    first = np.cumsum(repeats) - repeats
+        steps[inside] = stamps[inside + 1] - stamps[inside]
+        return steps
+    times = stamps.astype("datetime64[us]")
+    calendar = "weekday" if freq == "B" else "none"
+    steps[inside] = steps_between(times[inside], times[inside + 1], freq, calendar)
+    return steps
+
+
+def _filled(codes: Ints, stamps: Ints, y: Floats, steps: Ints, gap_policy: str) -> tuple[Ints, Ints, Floats]:
+    """Fill missing steps inside series."""
+    if not (steps > 1).any():
+        return codes, stamps, y
+    repeats = np.append(np.maximum(steps, 1), 1)
     filled = np.repeat(y, repeats)
     if gap_policy == "zero":
         added = np.ones(len(filled), bool)
-        added[first] = False
+        added[np.cumsum(repeats) - repeats] = False
         filled[added] = 0.0
-    return np.repeat(codes, repeats), np.repeat(stamps, repeats), filled, gaps
+    return np.repeat(codes, repeats), np.repeat(stamps, repeats), filled

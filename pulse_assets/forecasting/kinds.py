@@ -16,6 +16,7 @@ SEASONS = {"h": (24, 168), "D": (7, 0), "B": (5, 0), "W": (52, 0), "MS": (12, 0)
 """Seasons in steps by frequency; the losses of the members say whether a series has them."""
 SAME, EXPONENTIAL, BOUNDED = range(3)
 SCALES = {"price": EXPONENTIAL, "volatility": EXPONENTIAL, "sentiment": BOUNDED}
+KINDS = ("price", "return", "volatility", "rate", "macro", "sentiment", "other")
 MARKET_KINDS = ("price", "return", "volatility")
 LARGEST = 1e100
 """A larger value ends the series' forecasts: squares of such would overflow."""

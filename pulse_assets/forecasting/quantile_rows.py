@@ -99,7 +99,8 @@ def fill_quantiles(
             _to_series(center[p, h], away, scale)
             row, total, before = target[n] + h, 0.0, floor
             for k in range(QUANTILES):
-                before = max(before, away[k])
+                if not away[k] <= before:  # NaN passes, so that the row is known to be unsound
+                    before = away[k]
                 total += MASS[k] * before
                 quantiles[k, row] = before
             mean[row] = total
