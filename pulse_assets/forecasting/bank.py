@@ -83,14 +83,14 @@ def step_trends(x: float, t: int, c: int, level: Floats, slope: Floats, loss: Fl
     """Advance the damped-trend filters (Holt where the damping is 1)."""
     k = t + 1.0
     level_start = 2.0 * (2.0 * k - 1.0) / (k * (k + 1.0))
-    slope_start = 6.0 / (k * (k + 1.0)) if t > 0 else 0.0
-    counts = 1.0 if t >= BURN_IN else 0.0
+    slope_start = 6.0 / (k * (k + 1.0))
+    counts, sloped = 1.0 if t >= BURN_IN else 0.0, 1.0 if t > 0 else 0.0  # one value has no slope, not even for a moment
     for g in range(TRENDS):
         ahead = TREND_DAMPING[g] * slope[c, g]
         error = x - level[c, g] - ahead
         loss[c, g] += counts * abs(error)
         level[c, g] += ahead + max(TREND_GAIN[g], level_start) * error
-        slope[c, g] = ahead + max(TREND_SLOPE_GAIN[g], slope_start) * error
+        slope[c, g] = ahead + sloped * max(TREND_SLOPE_GAIN[g], slope_start) * error
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -117,7 +117,7 @@ def read_series(table: pa.Table, freq: str, *, gap_policy: str = "ffill") -> Ser
     freq = frequency(freq)
     if gap_policy not in GAP_POLICIES:
         raise ValueError(f"gap policy {gap_policy!r} is not known; use one of {', '.join(GAP_POLICIES)}")
-    ids, codes, stamps, y, kind = _columns(table)
+    ids, codes, stamps, y, kind = _columns(table, freq)
     codes, stamps, y, twice = _in_order(table, codes, stamps, y)
     reasons: dict[str, str] = {str(ids[code]): "DUPLICATE_STAMPS" for code in np.unique(codes[twice])}
     finite = np.isfinite(y)
@@ -143,7 +143,7 @@ def read_series(table: pa.Table, freq: str, *, gap_policy: str = "ffill") -> Ser
     return Series(names, y, offsets, newest, hashes, kind, reasons)
 
 
-def _columns(table: pa.Table) -> tuple[npt.NDArray[np.object_], Ints, Ints, Floats, str]:
+def _columns(table: pa.Table, freq: str) -> tuple[npt.NDArray[np.object_], Ints, Ints, Floats, str]:
     """Return sorted ids, their codes, stamps as integers, values, and what stamps are."""
     missing = [name for name in ("unique_id", "ds", "y") if name not in table.column_names]
     if missing:
@@ -163,19 +163,19 @@ def _columns(table: pa.Table) -> tuple[npt.NDArray[np.object_], Ints, Ints, Floa
         y = table["y"].cast(pa.float64()).fill_null(np.nan).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"y must be numbers: {error}") from error
-    stamps, kind = _stamps(table["ds"])
+    stamps, kind = _stamps(table["ds"], freq)
     return names[order], codes, stamps, y, kind
 
 
-def _stamps(column: pa.ChunkedArray) -> tuple[Ints, str]:
+def _stamps(column: pa.ChunkedArray, freq: str) -> tuple[Ints, str]:
     if column.null_count:
         raise ValueError(f"ds is missing in {column.null_count:,} rows; every row needs its time stamp")
     if pa.types.is_integer(column.type):
         return column.cast(pa.int64()).to_numpy(), "integer"
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _parsed(column)
-    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        column = pc.local_timestamp(column)  # a day is a day where the clock hung
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None and freq != "h":
+        column = pc.local_timestamp(column)  # a day is a day where the clock hung; hours repeat there in autumn
     try:
         return column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy(), "datetime"
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -226,6 +226,9 @@ def _steps(codes: Ints, stamps: Ints, freq: str, kind: str) -> Ints:
         steps[inside] = stamps[inside + 1] - stamps[inside]
         return steps
     times = stamps.astype("datetime64[us]")
+    if freq == "W":  # a holiday moves a release by a day or two
+        steps[inside] = np.rint((times[inside + 1] - times[inside]) / np.timedelta64(7, "D")).astype(np.int64)
+        return steps
     calendar = "weekday" if freq == "B" else "none"
     steps[inside] = steps_between(times[inside], times[inside + 1], freq, calendar)
     return steps

@@ -43,6 +43,7 @@ LAG_SERIES = 4_000
 PULL_BELIEF = {True: (1.0, 400.0), False: (0.3, 6_000.0)}
 """Share of the distance from the anchor that is believed to be earned, and how many backtest rows the belief is worth:
 for panels where relative errors make sense, and for markets, whose rows share few shocks and many trends."""
+FEWEST_IN_FOLD = 0.25
 LEAST_PULL_GAIN = 0.003
 """Share of the absolute error that a pull must save, or the belief stays."""
 LARGEST_PULL_ERROR = 10.0
@@ -186,11 +187,25 @@ def unseen(gate: Floats, prior: Floats, penalty: float, lessons: "Lessons") -> t
     center, apart, _ = blended(gate, lessons.spoken)
     if penalty == np.inf:
         return center, apart
+    folds = folds_of(lessons.fold)
     for fold in range(2):
-        others = descend(prior, [lessons.rows.some(lessons.fold != fold)], penalty)
-        mine = np.flatnonzero(lessons.fold == fold)
+        others = descend(prior, [lessons.rows.some(folds != fold)], penalty)
+        mine = np.flatnonzero(folds == fold)
         center[mine], apart[mine], _ = blended(others, lessons.spoken.take(mine))
     return center, apart
+
+
+def folds_of(by_series: Ints) -> Ints:
+    """Return the fold of each backtest row: by series, or older and newer ones where one fold has few series.
+
+    Examples
+    --------
+    >>> folds_of(np.array([1, 1, 1, 1])).tolist()
+    [0, 0, 1, 1]
+    """
+    if FEWEST_IN_FOLD <= float(np.mean(by_series)) <= 1 - FEWEST_IN_FOLD:
+        return by_series
+    return np.asarray(np.arange(len(by_series)) >= len(by_series) // 2, np.int64)
 
 
 def fit_pull(away: Floats, moved: Floats, scale: Floats, belief: float, worth: float) -> float:

@@ -166,6 +166,8 @@ def descend(gate: Floats, panels: list[Rows], penalty: float, steps: int = STEPS
     ----------
     Kingma and Ba (2015), Adam: a method for stochastic optimization.
     """
+    if not all(len(rows.truth) for rows in panels):
+        raise ValueError("a panel without rows teaches nothing; leave it out")
     now, first, second = gate.copy(), np.zeros_like(gate), np.zeros_like(gate)
     for step in range(1, steps + 1):
         slope = 2.0 * penalty * (now - gate)

@@ -62,8 +62,8 @@ def damped_trend(y: Floats, gain: float, slope_gain: float, damping: float, hori
         forecast = level + damping * slope
         if t >= bank.BURN_IN:
             one_step[t] = forecast
-        first, second = 2 * (2 * k - 1) / (k * (k + 1)), 6 / (k * (k + 1)) if t else 0.0
-        slope = damping * slope + max(slope_gain, second) * (x - forecast)
+        first, second = 2 * (2 * k - 1) / (k * (k + 1)), 6 / (k * (k + 1))
+        slope = damping * slope + (max(slope_gain, second) * (x - forecast) if t else 0.0)
         level = forecast + max(gain, first) * (x - forecast)
     return Ran(one_step, level + slope * np.cumsum(damping ** np.arange(1, horizon + 1)))
 

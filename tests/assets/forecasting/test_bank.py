@@ -112,6 +112,18 @@ def test_a_straight_line_is_followed_from_the_second_value_on_whatever_the_gains
     np.testing.assert_allclose(slope[0, undamped], -1.5)
 
 
+def test_filters_are_the_same_to_the_bit_until_their_own_gains_take_over() -> None:
+    """So that which of them is chosen does not hang on the rounding of a large value, or on the unit."""
+    y = 1e9 + np.array([3.0, 1.0, 2.5])
+    level, slope, loss = (np.zeros((2, bank.TRENDS)) for _ in range(3))
+    for t, x in enumerate(y):
+        bank.step_trends(x, t, 0, level, slope, loss)
+    for damping in np.unique(bank.TREND_DAMPING):
+        slow = (bank.TREND_DAMPING == damping) & (bank.TREND_GAIN < 5 / 6) & (bank.TREND_SLOPE_GAIN < 1 / 2)
+        assert slow.any()
+        assert len(np.unique(level[0, slow])) == len(np.unique(slope[0, slow])) == 1
+
+
 Seasonal = tuple[np.ndarray, ...]
 
 
