@@ -8,13 +8,14 @@
 {'unique_id': 'a', 'h': 1, 'ds': 60}
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pulse_assets.forecasting.drivers import read_drivers
 from pulse_assets.forecasting.engine import MapBlocks, inline
 from pulse_assets.forecasting.frames import Series, frequency, read_series
 from pulse_assets.forecasting.kinds import (
@@ -29,6 +30,9 @@ from pulse_assets.forecasting.kinds import (
 )
 from pulse_assets.forecasting.lags import lags_of
 from pulse_assets.forecasting.learning import PanelModel, fit_models
+from pulse_assets.forecasting.members import PoolMember
+from pulse_assets.forecasting.outside import Told, add_exogenous, add_members, learn_exogenous, named
+from pulse_assets.forecasting.past import Known
 from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
 from pulse_assets.forecasting.prior import COLUMNS, Prior, load_prior
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
@@ -61,12 +65,15 @@ class Forecast:
         ``unique_id, member, weight_first, weight_last, loss``: what the forecast is made of.
     model
         What the panel taught.
+    outside
+        ``name, weight, reason``: each model from outside and each exogenous column, and why it counts or does not.
     """
 
     rows: pa.Table
     reasons: pa.Table
     members: pa.Table
     model: PanelModel
+    outside: pa.Table = field(default_factory=lambda: _outside(Told()))
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,8 @@ def forecast(
     season: int | tuple[int, int] | None = None,
     kind: str = "other",
     gap_policy: str = "ffill",
+    members: Sequence[PoolMember] = (),
+    member_origins: int = 3,
     map_blocks: MapBlocks = inline,
 ) -> Forecast:
     """Forecast every series of a long table.
@@ -151,6 +160,8 @@ def forecast(
     ----------
     table
         ``unique_id, ds, y`` and, for vintages, ``known_at``; see :func:`~pulse_assets.forecasting.frames.read_series`.
+        Numbers called ``x_NAME`` are exogenous series known up to the newest observation, ``fx_NAME`` such as are
+        known for the steps ahead, too: rows after the newest observation, with null ``y``, hold them.
     freq
         Frequency of all series, for example ``D``, ``B``, ``W``, ``MS``, ``QS``, ``YS``, ``h``.
     horizon
@@ -161,6 +172,11 @@ def forecast(
         price, return, volatility, rate, macro, sentiment or other: decides the scale.
     gap_policy
         What becomes of missing steps: ``ffill``, ``zero`` or ``none``.
+    members
+        Models from outside. Like exogenous columns they count as far as they gain in backtests, and change nothing
+        otherwise; see :mod:`~pulse_assets.forecasting.outside`.
+    member_origins
+        Past origins, a horizon apart, at which each of them is asked for at most 200 series.
     map_blocks
         Where blocks of series are walked; the result does not depend on it.
 
@@ -169,20 +185,35 @@ def forecast(
     ValueError
         The table or an option is wrong. Faults of one series are reasons instead.
     """
+    if member_origins < 1:
+        raise ValueError(f"member_origins must be at least 1; came {member_origins}")
+    named(members)
     ready = prepare(table, freq=freq, horizon=horizon, season=season, kind=kind, gap_policy=gap_policy)
+    known = _known(ready, table, map_blocks)
     counts = np.diff(ready.batch.offsets)
     model = fit_models(ready.batch, counts[:, None], ready.prior, map_blocks)[0]
     every = np.arange(len(counts) + 1)
     serving = np.zeros(len(counts), np.int64)
     said = speak(ready.batch, every, counts, serving, counts[:, None], [model], map_blocks, explain=True)
-    return as_forecast(ready, said, model)
+    told = Told()
+    if known.drivers is not None:
+        said, told = add_exogenous(known, [learn_exogenous(known, counts)], serving, every[:-1], counts, said)
+    if members:
+        said, told = add_members(known, members, member_origins, counts, said, told)
+    return as_forecast(ready, said, model, told)
 
 
-def as_forecast(ready: Prepared, said: Outlook, model: PanelModel) -> Forecast:
-    """Lay out what was said of each series from its newest observation."""
+def as_forecast(ready: Prepared, said: Outlook, model: PanelModel, told: Told | None = None) -> Forecast:
+    """Lay out what was said of each series from its newest observation, and what came from outside."""
+    told = told or Told()
     every = np.arange(len(ready.series))
     rows = _rows(ready, said, [model], every, ready.series.newest, np.zeros(len(every), np.int64))
-    return Forecast(rows, _reasons(ready.series.reasons), _members(ready, said), model)
+    return Forecast(rows, _reasons(ready, told), _members(ready, said, told), model, _outside(told))
+
+
+def _known(ready: Prepared, table: pa.Table, map_blocks: MapBlocks) -> Known:
+    drivers = read_drivers(table, ready.series, ready.freq, ready.batch.sizes.horizon)
+    return Known(ready.batch, ready.scale, ready.prior, drivers, map_blocks)
 
 
 def backtest(
@@ -201,7 +232,7 @@ def backtest(
     """Forecast every series from past cutoffs, as it would have been forecast then.
 
     The last cutoff lies ``horizon`` steps before the end of a series, the others ``step`` steps before one another. A
-    panel model serves ``cutoffs_a_refit`` cutoffs and saw nothing after the first of them.
+    panel model serves ``cutoffs_a_refit`` cutoffs and saw nothing after the first of them, exogenous columns included.
 
     Returns
     -------
@@ -225,6 +256,10 @@ def backtest(
     serving = np.broadcast_to(refit, origins.shape)[asked]
     said = speak(batch, starts, origins[asked], serving, known, models, map_blocks)
     series = np.repeat(np.arange(len(lengths)), asked.sum(axis=1))
+    told, panel = Told(), _known(ready, table, map_blocks)
+    if panel.drivers is not None:
+        maps = [learn_exogenous(panel, counts) for counts in known.T]
+        said, told = add_exogenous(panel, maps, serving, series, origins[asked], said)
     back = (lengths[series] - origins[asked]).astype(np.int64)
     cutoff = _stamps_before(ready, series, back)
     rows = _rows(ready, said, models, series, cutoff, serving)
@@ -235,8 +270,8 @@ def backtest(
         y[chosen] = from_scale(y[chosen], int(scale))
     rows = rows.add_column(2, "cutoff", _as_stamps(np.repeat(cutoff, horizon), ready.series.stamps))
     rows = rows.append_column("y", pa.array(y.ravel()))
-    nothing = _members(ready, said)
-    return Forecast(rows, _reasons(ready.series.reasons), nothing, models[-1])
+    nothing = _members(ready, said, told)
+    return Forecast(rows, _reasons(ready, told), nothing, models[-1], _outside(told))
 
 
 def _stamps_before(ready: Prepared, series: Ints, back: Ints) -> Ints:
@@ -286,23 +321,40 @@ def _rows(
     return pa.table(columns | {name: pa.array(quantiles[k]) for k, name in enumerate(QUANTILE_COLUMNS)})
 
 
-def _reasons(reasons: Mapping[str, str]) -> pa.Table:
-    names = sorted(reasons)
-    return pa.table(
-        {"unique_id": pa.array(names, pa.string()), "reason": pa.array([reasons[n] for n in names], pa.string())}
-    )
+def _reasons(ready: Prepared, told: Told) -> pa.Table:
+    pairs = sorted({*ready.series.reasons.items(), *((str(ready.series.ids[s]), why) for s, why in told.failures)})
+    names, reasons = zip(*pairs, strict=True) if pairs else ((), ())
+    return pa.table({"unique_id": pa.array(names, pa.string()), "reason": pa.array(reasons, pa.string())})
 
 
-def _members(ready: Prepared, said: Outlook) -> pa.Table:
+def _members(ready: Prepared, said: Outlook, told: Told) -> pa.Table:
     """Return the members that weigh something, for each series; nothing where nothing was explained."""
-    shown = (said.weights >= SHOWN_WEIGHT).any(axis=1)
+    weights, loss, names = said.weights, said.loss, COLUMNS
+    if told.shares.any():
+        outside = told.shares[:, None, :].astype(np.float32)
+        pool = weights * (1 - outside.sum(axis=2, keepdims=True))
+        weights = np.concatenate([pool, np.repeat(outside, 2, axis=1)], axis=2)
+        loss = np.concatenate([loss, np.full(told.shares.shape, np.nan, np.float32)], axis=1)
+        names = (*COLUMNS, *told.names)
+    shown = (weights >= SHOWN_WEIGHT).any(axis=1)
     series, member = np.nonzero(shown)
     return pa.table(
         {
             "unique_id": pa.array(ready.series.ids[series], pa.string()),
-            "member": pa.array(np.array(COLUMNS, object)[member], pa.string()),
-            "weight_first": pa.array(said.weights[series, 0, member]),
-            "weight_last": pa.array(said.weights[series, 1, member]),
-            "loss": pa.array(said.loss[series, member]),
+            "member": pa.array(np.array(names, object)[member], pa.string()),
+            "weight_first": pa.array(weights[series, 0, member]),
+            "weight_last": pa.array(weights[series, 1, member]),
+            "loss": pa.array(loss[series, member]),
+        }
+    )
+
+
+def _outside(told: Told) -> pa.Table:
+    names, weights, reasons = zip(*told.table, strict=True) if told.table else ((), (), ())
+    return pa.table(
+        {
+            "name": pa.array(names, pa.string()),
+            "weight": pa.array(weights, pa.float64()),
+            "reason": pa.array(reasons, pa.string()),
         }
     )

@@ -36,6 +36,10 @@ REASONS = {
     "NOT_NEW": "an update for a time that is known already; a revision needs a new fit",
     "NOT_FITTED": "an update for a series that was not there when the panel was fitted",
     "CONSTANT": "it never moved, so its intervals have no width",
+    "MEMBER_RAISED": "a model from outside raised on it; the forecast stands without that model",
+    "MEMBER_SHAPE": "a model from outside gave it a wrong number of steps; the forecast stands without that model",
+    "MEMBER_NONFINITE": "a model from outside gave it no finite numbers; the forecast stands without that model",
+    "EXOGENOUS_MISSING": "exogenous values are missing at its end or for steps ahead; the forecast stands without",
 }
 """Reason codes of series, in words."""
 FATAL = ("DUPLICATE_STAMPS", "NO_VALUES", "TOO_SHORT", "OFF_SCALE", "HAS_GAPS", "TOO_FINE")
@@ -163,11 +167,12 @@ def _columns(table: pa.Table, freq: str) -> tuple[npt.NDArray[np.object_], Ints,
         y = table["y"].cast(pa.float64()).fill_null(np.nan).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"y must be numbers: {error}") from error
-    stamps, kind = _stamps(table["ds"], freq)
+    stamps, kind = stamps_of(table["ds"], freq)
     return names[order], codes, stamps, y, kind
 
 
-def _stamps(column: pa.ChunkedArray, freq: str) -> tuple[Ints, str]:
+def stamps_of(column: pa.ChunkedArray, freq: str) -> tuple[Ints, str]:
+    """Return time stamps as microseconds since 1970, or steps where they are integers, and which of both they are."""
     if column.null_count:
         raise ValueError(f"ds is missing in {column.null_count:,} rows; every row needs its time stamp")
     if pa.types.is_integer(column.type):
@@ -222,16 +227,24 @@ def _steps(codes: Ints, stamps: Ints, freq: str, kind: str) -> Ints:
     """Return the steps between neighbouring rows, 1 where a new series begins; shape ``(N - 1,)``."""
     steps = np.ones(max(len(codes) - 1, 0), np.int64)
     inside = np.flatnonzero(np.diff(codes) == 0)
-    if kind == "integer":
-        steps[inside] = stamps[inside + 1] - stamps[inside]
-        return steps
-    times = stamps.astype("datetime64[us]")
-    if freq == "W":  # a holiday moves a release by a day or two
-        steps[inside] = np.rint((times[inside + 1] - times[inside]) / np.timedelta64(7, "D")).astype(np.int64)
-        return steps
-    calendar = "weekday" if freq == "B" else "none"
-    steps[inside] = steps_between(times[inside], times[inside + 1], freq, calendar)
+    steps[inside] = steps_apart(stamps[inside], stamps[inside + 1], freq, kind)
     return steps
+
+
+def steps_apart(earlier: Ints, later: Ints, freq: str, kind: str) -> Ints:
+    """Return the steps between stamps of a series, shape ``(N,)``; ``kind`` is what stamps are.
+
+    Examples
+    --------
+    >>> steps_apart(np.array([3]), np.array([7]), "D", "integer").tolist()
+    [4]
+    """
+    if kind == "integer":
+        return np.asarray(later - earlier)
+    before, after = earlier.astype("datetime64[us]"), later.astype("datetime64[us]")
+    if freq == "W":  # a holiday moves a release by a day or two
+        return np.asarray(np.rint((after - before) / np.timedelta64(7, "D")).astype(np.int64))
+    return steps_between(before, after, freq, "weekday" if freq == "B" else "none")
 
 
 def _filled(codes: Ints, stamps: Ints, y: Floats, steps: Ints, gap_policy: str) -> tuple[Ints, Ints, Floats]:

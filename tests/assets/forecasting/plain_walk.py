@@ -92,9 +92,7 @@ def season_filter(y: Floats, m: int, gain: float, ratio: float, share: float, ho
     return Ran(one_step, level + season[(len(y) + h - 1) % m] + share * ols_slope(y) * (h + lag))
 
 
-def holt_winters(
-    y: Floats, m: int, gain: float, slope_gain: float, ratio: float, damping: float, horizon: int
-) -> Ran:
+def holt_winters(y: Floats, m: int, gain: float, slope_gain: float, ratio: float, damping: float, horizon: int) -> Ran:
     """Additive Holt-Winters with a damped trend, in error-correction form."""
     level, slope, season = start_of_season(y, m)
     one_step = np.full(len(y), np.nan)

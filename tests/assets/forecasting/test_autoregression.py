@@ -28,7 +28,9 @@ class Sums:
             fast.observe_products(x - self.origin, self.n, self.m, ORDER, RING - 1, *arrays)
             self.n += 1
 
-    def ahead(self, version: int, horizon: int = 8, *, is_log: bool = False, steps: list[int] | None = None) -> np.ndarray:
+    def ahead(
+        self, version: int, horizon: int = 8, *, is_log: bool = False, steps: list[int] | None = None
+    ) -> np.ndarray:
         wanted = np.arange(horizon) if steps is None else np.array(steps)
         made = np.full((len(wanted), 3), np.nan)
         arrays = (self.ring, self.products, self.total, self.head)

@@ -119,7 +119,7 @@ def test_filters_are_the_same_to_the_bit_until_their_own_gains_take_over() -> No
     for t, x in enumerate(y):
         bank.step_trends(x, t, 0, level, slope, loss)
     for damping in np.unique(bank.TREND_DAMPING):
-        slow = (bank.TREND_DAMPING == damping) & (bank.TREND_GAIN < 5 / 6) & (bank.TREND_SLOPE_GAIN < 1 / 2)
+        slow = (damping == bank.TREND_DAMPING) & (bank.TREND_GAIN < 5 / 6) & (bank.TREND_SLOPE_GAIN < 1 / 2)
         assert slow.any()
         assert len(np.unique(level[0, slow])) == len(np.unique(slope[0, slow])) == 1
 

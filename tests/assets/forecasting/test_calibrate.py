@@ -28,7 +28,12 @@ def scene(rng: np.random.Generator, origins: int = 6, horizon: int = 10) -> tupl
     statistics = rng.gamma(2, 1, (origins, 7))
     statistics[:, 4] = rng.integers(8, 900, origins)
     count = len(anchors_of(horizon))
-    return rng.gamma(2, 1, (origins, count)), statistics, rng.gamma(2, 1, (origins, horizon)), rng.gamma(2, 1, (origins, horizon))
+    return (
+        rng.gamma(2, 1, (origins, count)),
+        statistics,
+        rng.gamma(2, 1, (origins, horizon)),
+        rng.gamma(2, 1, (origins, horizon)),
+    )
 
 
 def parts(spread: np.ndarray, statistics: np.ndarray, apart: np.ndarray, volatility: np.ndarray) -> Parts:

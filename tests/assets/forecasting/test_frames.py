@@ -233,7 +233,9 @@ def test_any_numbers_are_values(kind: pa.DataType) -> None:
     assert series.values.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("ids", [[10, 9], pa.array(["10", "9"]).dictionary_encode(), pa.array(["10", "9"], pa.large_string())])
+@pytest.mark.parametrize(
+    "ids", [[10, 9], pa.array(["10", "9"]).dictionary_encode(), pa.array(["10", "9"], pa.large_string())]
+)
 def test_ids_of_any_type_are_text(ids: object) -> None:
     series = read_series(pa.table({"unique_id": ids, "ds": [1, 1], "y": [10.0, 9.0]}), "D")
     assert as_dict(series) == {"10": ([10.0], 1), "9": ([9.0], 1)}

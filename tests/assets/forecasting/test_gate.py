@@ -28,7 +28,9 @@ def scene(rng: np.random.Generator, origins: int = 5, horizon: int = 4) -> Seen:
     made = rng.normal(10, 1, (origins, horizon, WIDTH))
     loss = rng.gamma(3, 1, (origins, WIDTH))
     loss[:, REFERENCE] = np.nan
-    statistics = np.column_stack([rng.gamma(2, 1, (origins, 4)), rng.integers(8, 900, origins), *np.full((2, origins), 0.0)])
+    statistics = np.column_stack(
+        [rng.gamma(2, 1, (origins, 4)), rng.integers(8, 900, origins), *np.full((2, origins), 0.0)]
+    )
     statistics[:, 5:] = 0.0, 20.0
     return made, loss, statistics
 

@@ -43,13 +43,18 @@ def test_the_scale_of_a_kind(kind: str, first: float, scale: int) -> None:
 
 
 def test_prices_returns_and_volatilities_are_the_market() -> None:
-    market = {kind for kind in ("price", "return", "volatility", "rate", "macro", "sentiment", "other", "new") if panel_class(kind) == "market"}
+    market = {
+        kind
+        for kind in ("price", "return", "volatility", "rate", "macro", "sentiment", "other", "new")
+        if panel_class(kind) == "market"
+    }
     assert market == {"price", "return", "volatility"}
     assert {panel_class("price"), panel_class("other")} == set(CLASSES)
 
 
 @pytest.mark.parametrize(
-    ("scale", "inside"), [(SAME, st.floats(-1e90, 1e90)), (EXPONENTIAL, st.floats(1e-90, 1e90)), (BOUNDED, st.floats(-0.999, 0.999))]
+    ("scale", "inside"),
+    [(SAME, st.floats(-1e90, 1e90)), (EXPONENTIAL, st.floats(1e-90, 1e90)), (BOUNDED, st.floats(-0.999, 0.999))],
 )
 @given(st.data())
 def test_there_and_back_is_the_same_value(scale: int, inside: st.SearchStrategy[float], data: st.DataObject) -> None:

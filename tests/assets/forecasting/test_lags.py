@@ -255,6 +255,8 @@ def test_a_series_without_origins_is_passed_over() -> None:
     assert np.isfinite(made).all()
 
 
-@pytest.mark.parametrize(("seasons", "expected"), [((1, 0), 8), ((12, 0), 37), ((24, 168), 504), ((10, 0), 31), ((400, 0), 504)])
+@pytest.mark.parametrize(
+    ("seasons", "expected"), [((1, 0), 8), ((12, 0), 37), ((24, 168), 504), ((10, 0), 31), ((400, 0), 504)]
+)
 def test_lags_reach_back_three_seasons_where_that_is_not_too_many(seasons: tuple[int, int], expected: int) -> None:
     assert lags_of(*seasons) == expected

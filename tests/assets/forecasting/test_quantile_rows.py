@@ -101,7 +101,9 @@ def test_rows_go_where_they_are_wanted_and_nowhere_else() -> None:
         np.testing.assert_array_equal(moved_mean[3 * place : 3 * place + 3], mean[3 * n : 3 * n + 3])
 
 
-@pytest.mark.parametrize(("lowest", "floor"), [(0.0, True), (1e-300, True), (5.0, True), (-1e-300, False), (-2.0, False)])
+@pytest.mark.parametrize(
+    ("lowest", "floor"), [(0.0, True), (1e-300, True), (5.0, True), (-1e-300, False), (-2.0, False)]
+)
 def test_a_series_that_was_never_negative_has_no_negative_quantile(lowest: float, floor: bool) -> None:
     some = scene(3, SAME, 2.0)
     some.lowest[:] = lowest
@@ -172,4 +174,7 @@ def test_a_number_that_is_not_finite_shows_in_mean_or_quantiles() -> None:
             some = scene(9, scale)
             getattr(some, spoil)[:] = np.nan
             mean, quantiles = some.fill()
-            assert not (np.isfinite(mean) & np.isfinite(quantiles[0]) & np.isfinite(quantiles[-1])).any(), (scale, spoil)
+            assert not (np.isfinite(mean) & np.isfinite(quantiles[0]) & np.isfinite(quantiles[-1])).any(), (
+                scale,
+                spoil,
+            )

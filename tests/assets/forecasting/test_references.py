@@ -19,44 +19,20 @@ from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
 from pulse_assets.signals.calendars import add_steps
 from pulse_resources.compute import Compute
 from pulse_resources.lake.partitions import weekdays
+from tests.assets.forecasting.silver_rows import (
+    START,
+    as_bytes,
+    day_of,
+    last_known_day,
+    revised_and_late,
+    series,
+    told,
+    values,
+)
 
-TIME = pa.timestamp("us", "UTC")
-START = np.datetime64("1995-01-02", "us")
 KINDS = ("price", "volatility", "return", "rate", "macro", "sentiment", "other")
 STEP = {"h": 1 / 24, "D": 1, "B": 1.4, "W": 7, "MS": 30.44, "QS": 91.3, "YS": 365.25}
 NUMBERS = ["mean", *QUANTILE_COLUMNS]
-
-
-def series(
-    name: str, y: np.ndarray, freq: str = "B", kind: str = "other", lag_hours: float = 22, start: np.datetime64 = START
-) -> pa.Table:
-    """Observations one step apart, each known ``lag_hours`` after its event time."""
-    ds = start + np.zeros(len(y), "timedelta64[us]")
-    ds[1:] = add_steps(ds[1:], np.arange(1, max(len(y), 1)), freq, "weekday")
-    return told(name, ds, y, ds + np.timedelta64(int(lag_hours * 3600), "s"), freq, kind)
-
-
-def told(name: str, ds: np.ndarray, y: np.ndarray, known: np.ndarray, freq: str = "B", kind: str = "other") -> pa.Table:
-    return pa.table(
-        {
-            "unique_id": pa.array([name] * len(y), pa.string()),
-            "ds": pa.array(ds.astype("datetime64[us]").astype(np.int64), pa.int64())
-            .cast(pa.timestamp("us"))
-            .cast(TIME),
-            "y": pa.array(np.asarray(y, float)),
-            "known_at": pa.array(known.astype("datetime64[us]").astype(np.int64)).cast(pa.timestamp("us")).cast(TIME),
-            "kind": pa.array([kind] * len(y), pa.string()),
-            "freq": pa.array([freq] * len(y), pa.string()),
-            "calendar": pa.array(["weekday"] * len(y), pa.string()),
-        }
-    )
-
-
-def values(rng: np.random.Generator, kind: str, count: int) -> np.ndarray:
-    walk = np.cumsum(rng.standard_t(4, count)) * 0.02
-    if kind in LOG_KINDS:
-        return np.exp(walk + rng.normal(0, 3))
-    return np.asarray(np.round(walk, int(rng.integers(1, 9))) * 10.0 ** rng.integers(-3, 6))
 
 
 def forecasts(rows: pa.Table, origins: list[date], map_blocks: MapBlocks = inline, cut: int | None = None) -> pa.Table:
@@ -68,23 +44,6 @@ def forecasts(rows: pa.Table, origins: list[date], map_blocks: MapBlocks = inlin
         panel = pack(rows, origin_end(some[0]), origin_end(some[-1]))
         tables += list(ReferenceBank().forecast(panel, some, map_blocks))
     return pa.concat_tables(tables).combine_chunks()
-
-
-def as_bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(
-            pa.Table.from_arrays([pa.concat_arrays(c.chunks) for c in table.columns], table.column_names)
-        )
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def day_of(time: object) -> date:
-    return np.datetime64(time, "D").astype(object)  # type: ignore[no-any-return,call-overload]
-
-
-def last_known_day(rows: pa.Table) -> date:
-    return day_of(pc.max(rows["known_at"]).as_py().replace(tzinfo=None))
 
 
 # The slow reference: everything is filtered, sorted and computed again for each origin, as the tables' words say.
@@ -169,22 +128,6 @@ def test_every_row_equals_the_slow_reference(freq: str) -> None:
     ends = [day_of(START + np.timedelta64(int(STEP[freq] * c * 24) + 100, "h")) for c in sorted(counts)[1:4]]
     origins = sorted({*chosen, *(min(end, days[-1]) for end in ends if end.weekday() < 5)})
     assert assert_equals_slow(rows, origins) > 0
-
-
-def revised_and_late(rng: np.random.Generator) -> pa.Table:
-    plain = series("revised", values(rng, "price", 90), kind="price")
-    ds, known = (plain[name].cast(pa.int64()).to_numpy().astype("datetime64[us]") for name in ("ds", "known_at"))
-    late = known.copy()
-    late[[20, 47]] += np.timedelta64(9, "D")
-    again = rng.choice(80, 12, replace=False)
-    revision = told(
-        "revised",
-        ds[again],
-        plain["y"].to_numpy()[again] * 1.01,
-        known[again] + rng.integers(1, 20, 12) * np.timedelta64(1, "D"),
-    )
-    steady = series("steady", values(rng, "rate", 90), kind="rate")
-    return pa.concat_tables([told("revised", ds, plain["y"].to_numpy(), late, kind="price"), revision, steady])
 
 
 @pytest.mark.parametrize("seed", range(3))

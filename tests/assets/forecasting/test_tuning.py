@@ -159,7 +159,10 @@ def test_what_was_good_in_older_rows_only_keeps_the_prior() -> None:
     older, newer = rows_of(rng, 200, good=0.1), rows_of(rng, 150, good=8.0)
     both = Rows(
         *(np.concatenate([getattr(part, name) for part in (older, newer)]) for name in ("made", "truth", "usable")),
-        *(np.concatenate([getattr(part, name) for part in (older, newer)]) for name in ("closeness", "features", "scale")),
+        *(
+            np.concatenate([getattr(part, name) for part in (older, newer)])
+            for name in ("closeness", "features", "scale")
+        ),
         0.0,
     )
     assert NEWEST * len(both.truth) < 150
