@@ -62,7 +62,8 @@ class Forecast:
         ``unique_id, reason``: series that got no forecast, or one with a remark, see
         :data:`~pulse_assets.forecasting.frames.REASONS`.
     members
-        ``unique_id, member, weight_first, weight_last, loss``: what the forecast is made of.
+        ``unique_id, member, weight_first, weight_last, loss``: what the forecast is made of; models from outside have
+        no loss.
     model
         What the panel taught.
     outside
@@ -329,14 +330,14 @@ def _reasons(ready: Prepared, told: Told) -> pa.Table:
 
 def _members(ready: Prepared, said: Outlook, told: Told) -> pa.Table:
     """Return the members that weigh something, for each series; nothing where nothing was explained."""
-    weights, loss, names = said.weights, said.loss, COLUMNS
-    if told.shares.any():
-        outside = told.shares[:, None, :].astype(np.float32)
-        pool = weights * (1 - outside.sum(axis=2, keepdims=True))
-        weights = np.concatenate([pool, np.repeat(outside, 2, axis=1)], axis=2)
-        loss = np.concatenate([loss, np.full(told.shares.shape, np.nan, np.float32)], axis=1)
-        names = (*COLUMNS, *told.names)
+    weights, loss, names = said.weights, said.loss, (*COLUMNS, *told.names)
     shown = (weights >= SHOWN_WEIGHT).any(axis=1)
+    if told.shares.any():
+        shares = told.shares[:, None, :].astype(np.float32)
+        pool = weights * (1 - shares.sum(axis=2, keepdims=True))
+        weights = np.concatenate([pool, np.repeat(shares, 2, axis=1)], axis=2)
+        loss = np.concatenate([loss, np.full(told.shares.shape, np.nan, np.float32)], axis=1)
+        shown = np.concatenate([shown, told.shares > 0], axis=1)
     series, member = np.nonzero(shown)
     return pa.table(
         {
@@ -344,7 +345,7 @@ def _members(ready: Prepared, said: Outlook, told: Told) -> pa.Table:
             "member": pa.array(np.array(names, object)[member], pa.string()),
             "weight_first": pa.array(weights[series, 0, member]),
             "weight_last": pa.array(weights[series, 1, member]),
-            "loss": pa.array(loss[series, member]),
+            "loss": pa.array(loss[series, member], from_pandas=True),
         }
     )
 

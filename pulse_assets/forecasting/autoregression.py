@@ -23,6 +23,11 @@ SHORTEST = 10
 LARGEST_EXPONENT = 300.0
 
 
+def work_of(order: int, horizon: int) -> tuple[int, int]:
+    """Return the shape of the scratch that a fit of an order and its forecasts need."""
+    return 4, order + 1 + horizon
+
+
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def observe_products(
     x: float, t: int, m: int, order: int, mask: int, ring: Floats, products: Floats, total: Floats, head: Floats
@@ -54,6 +59,7 @@ def observe_products(
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _covariances(
+    lags: int,
     count: int,
     n: int,
     version: int,
@@ -67,7 +73,7 @@ def _covariances(
     """Fill autocovariances about the mean; the ends that a lagged sum leaves out are taken from it exactly."""
     mean = total[version] / count
     first, last = 0.0, 0.0
-    for k in range(len(out)):
+    for k in range(lags + 1):
         if k > 0:
             first += head[version, k - 1]
             last += ring[version, (n - k) & mask]
@@ -76,10 +82,8 @@ def _covariances(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _levinson(covariance: Floats, count: int, best: Floats) -> int:
+def _levinson(covariance: Floats, largest: int, count: int, now: Floats, before: Floats, best: Floats) -> int:
     """Solve Yule-Walker for every order; leave the coefficients of the best by AICc in ``best``, return its order."""
-    largest = len(covariance) - 1
-    now, before = np.zeros(largest + 1), np.zeros(largest + 1)
     variance, chosen = covariance[0], 0
     least = count * math.log(variance) + 2.0
     for order in range(1, largest + 1):
@@ -122,22 +126,23 @@ def emit_autoregression(
     steps: npt.NDArray[np.int64],
     made: Floats,
     member: int,
+    work: Floats,
 ) -> None:
     """Fill ``made[:, member]`` with forecasts from n observations at some steps ahead (0 is the next).
 
-    Left as it is when the series is too short or does not vary.
+    Left as it is when the series is too short or does not vary. ``work`` is scratch of :func:`work_of` size: taking
+    memory here would cost more than the arithmetic.
     """
     back = 0 if version == VALUES else (1 if version == DIFFERENCES else m)
     count, order = n - back, products.shape[1] - 1
     if count < SHORTEST:
         return
-    covariance, best = np.empty(min(order, count // 3) + 1), np.zeros(order + 1)
-    _covariances(count, n, version, mask, ring, products, total, head, covariance)
+    largest, covariance, best, path, out = min(order, count // 3), work[0], work[1], work[2], work[3]
+    _covariances(largest, count, n, version, mask, ring, products, total, head, covariance)
     if not covariance[0] > 0.0:
         return
-    chosen = _levinson(covariance, count, best)
+    chosen = _levinson(covariance, largest, count, path, out, best)
     mean = total[version] / count
-    path, out = np.empty(chosen + horizon), np.empty(horizon)
     for i in range(chosen):
         path[i] = ring[version, (n - chosen + i) & mask] - mean
     value = ring[VALUES, (n - 1) & mask]

@@ -32,6 +32,7 @@ INPUTS = (
     "seasonal_difference",
     "log_count",
     "conditional_volatility",
+    "place_in_season",
 )
 """Inputs of the spread, all logarithms relative to the series' own past error at that step."""
 WIDTH = len(INPUTS)
@@ -56,6 +57,7 @@ def spread_inputs(
     statistics: Floats,
     apart: Floats,
     volatility: Floats,
+    phases: Floats,
     anchors: Ints,
     base: Floats,
     inputs: Floats,
@@ -70,6 +72,8 @@ def spread_inputs(
         Standard deviation between members, shape ``(P, H)``.
     volatility
         Conditional standard deviation of the error from a volatility model, shape ``(P, H)``, NaN without; or empty.
+    phases
+        Error at the place in the season of each step, relative to all, shape ``(P, H)``.
     base
         Past mean absolute error at each step, interpolated between anchors, shape ``(P, H)``; 0 for a series that
         never erred.
@@ -108,6 +112,7 @@ def spread_inputs(
             inputs[p, h, 7] = _log(statistics[p, 3] * root, now)
             inputs[p, h, 8] = min(max(math.log(statistics[p, 4] / 50.0), -2.0), 2.0)
             inputs[p, h, 9] = _log(volatility[p, h], now) if volatility.shape[0] > 0 else 0.0
+            inputs[p, h, 10] = _log(phases[p, h], 1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -118,7 +118,7 @@ def _emit_naive(n: int, sizes: Spec, row: Row, steps: Ints, made: Floats) -> Non
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def emit(n: int, sizes: Spec, row: Row, steps: Ints, made: Floats) -> None:
+def emit(n: int, sizes: Spec, row: Row, steps: Ints, made: Floats, work: Floats) -> None:
     """Fill the forecasts of every member from n observations; NaN where a member has nothing to say."""
     _emit_naive(n, sizes, row, steps, made)
     if n < SHORTEST:
@@ -145,6 +145,7 @@ def emit(n: int, sizes: Spec, row: Row, steps: Ints, made: Floats) -> None:
                     steps,
                     made,
                     AUTOREGRESSION + version,
+                    work,
                 )
     if 10 * flags[ZEROS] >= n:
         g = least(row.demand[2])

@@ -17,7 +17,7 @@ from pulse_assets.forecasting.frames import read_series
 from pulse_assets.forecasting.kinds import to_scale
 from pulse_assets.forecasting.lags import lags_of, move_tails, tail_length
 from pulse_assets.forecasting.learning import PanelModel, fit_models
-from pulse_assets.forecasting.pool import hear_lags, listen
+from pulse_assets.forecasting.pool import PARTS, hear_lags, listen
 from pulse_assets.forecasting.speaking import outlook_of
 from pulse_assets.forecasting.walk_state import State, new_state
 from pulse_assets.signals.calendars import steps_between
@@ -146,7 +146,7 @@ class Fitted:
         starts = np.concatenate(([0], np.cumsum(lengths > 0)))
         fresh = replace(self.ready.batch, values=new, offsets=offsets)
         spoken = listen(fresh, starts, self.counts[moved], self._state)
-        for name in ("made", "loss", "spread", "statistics"):
+        for name in PARTS:
             getattr(self._spoken, name)[moved] = getattr(spoken, name)
         self._move_variance(new, offsets)
         self._keep_tails(new, offsets)

@@ -28,7 +28,10 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Penalties tried, relative to the mean variance of the inputs."""
 LARGEST = 40.0
 """Inputs and outputs are cut off at this many seasonal differences."""
-WINDOWS, WINDOWS_A_SERIES = 16_000, 40
+WINDOWS, WINDOWS_A_SERIES, NUMBERS = 16_000, 40, 3_000_000
+"""Training windows at most, of one series at most, and numbers in them at most: more cost more than they add."""
+JUDGING = 1_500
+"""Windows that judge the penalties, at most."""
 LEAST_WINDOWS = 60
 JUDGED = 8
 """Newest past origins that tell the loss of the map on a series."""
@@ -161,7 +164,7 @@ def fit_lags(
     LagMap or None
         None when there are too few windows for that many lags.
     """
-    most = int(np.clip(WINDOWS // max(len(counts), 1), 2, WINDOWS_A_SERIES))
+    most = int(np.clip(min(WINDOWS, NUMBERS // lags) // max(len(counts), 1), 2, WINDOWS_A_SERIES))
     space = int(np.clip(counts - lags - horizon, 0, most).sum())
     if space < max(LEAST_WINDOWS, 2 * lags):
         return None
@@ -172,9 +175,11 @@ def fit_lags(
         return None
     moments = [(inputs[own == f].T @ inputs[own == f], inputs[own == f].T @ outputs[own == f]) for f in range(FOLDS)]
     solved = [_Solver(*moments[1 - f]) for f in range(FOLDS)]
+    thin = np.arange(0, made, max(1, made // JUDGING))
+    judges = [thin[own[thin] == f] for f in range(FOLDS)]
     losses = []
     for strength in STRENGTHS:
-        errors = [np.abs(inputs[own == f] @ solved[f].at(strength) - outputs[own == f]).sum() for f in range(FOLDS)]
+        errors = [np.abs(inputs[rows] @ solved[f].at(strength) - outputs[rows]).sum() for f, rows in enumerate(judges)]
         losses.append(float(np.sum(errors)))
     strength = STRENGTHS[int(np.argmin(losses))]
     whole = _Solver(moments[0][0] + moments[1][0], moments[0][1] + moments[1][1])

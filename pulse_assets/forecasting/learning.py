@@ -15,6 +15,7 @@ from pulse_assets.forecasting.engine import MapBlocks
 from pulse_assets.forecasting.lags import LagMap, fit_lags, lags_of
 from pulse_assets.forecasting.pool import (
     NEWEST,
+    PARTS,
     Batch,
     Spoken,
     anchors_at,
@@ -29,7 +30,7 @@ from pulse_assets.forecasting.pool import (
 from pulse_assets.forecasting.prior import Prior
 from pulse_assets.forecasting.tuning import Rows, descend, tune
 from pulse_assets.forecasting.volatility import Volatility, fit_volatility
-from pulse_assets.forecasting.walk_state import NAIVE, Spec
+from pulse_assets.forecasting.walk_state import NAIVE, Spec, anchors_of
 from pulse_assets.numerics.threads import one_thread
 
 Floats = npt.NDArray[np.float64]
@@ -261,8 +262,7 @@ def learn(batch: Batch, counts: Ints, map_blocks: MapBlocks) -> "Iterator[Lesson
 def _joined(heard: list[Spoken], sizes: Spec) -> Spoken:
     if not heard:
         return Spoken.empty(0, sizes)
-    names = ("made", "loss", "spread", "statistics")
-    return Spoken(*(np.concatenate([getattr(part, name) for part in heard]) for name in names))
+    return Spoken(*(np.concatenate([getattr(part, name) for part in heard]) for name in PARTS))
 
 
 @dataclass(frozen=True)
@@ -316,14 +316,19 @@ def _fit_lag_map(batch: Batch, counts: Ints) -> LagMap | None:
 
 
 def _rows_of(spoken: Spoken, truth: Floats, relative: bool) -> Rows:
-    """Turn what was said and came into the rows that tune a gate."""
+    """Turn what was said and came into the rows that tune a gate; a few steps ahead stand for all."""
+    horizon = truth.shape[1]
+    steps = anchors_of(horizon)
+    naive_made = spoken.made[:, :, NAIVE]
     usable, closeness, features = looked(spoken)
     scale = spoken.statistics[:, 3]
     fine = np.isfinite(scale) & (scale > 0)
     weight = np.where(fine, 1 / np.where(fine, scale, 1.0), 0.0)
-    naive = np.abs(truth - spoken.made[:, :, NAIVE])
+    naive = np.abs(truth - naive_made)
     mean = float((naive * weight[:, None])[fine].mean()) if fine.any() else 1.0
-    both = np.abs(truth) + np.abs(spoken.made[:, :, NAIVE])
+    both = np.abs(truth) + np.abs(naive_made)
     share = float((2 * naive / np.where(both > 0, both, 1.0)).mean()) if relative and len(truth) else 0.0
-    made = np.nan_to_num(spoken.made, nan=0.0)
-    return Rows(made, truth, usable, closeness, features, weight / max(mean, 1e-12), 1 / share if share > 0 else 0.0)
+    made = np.nan_to_num(spoken.made[:, steps], nan=0.0)
+    scale, relative_weight = weight / max(mean, 1e-12), 1 / share if share > 0 else 0.0
+    far = steps / max(horizon - 1, 1)
+    return Rows(made, truth[:, steps], far, usable, closeness, features, scale, relative_weight)

@@ -72,6 +72,10 @@ class Batch:
         )
 
 
+PARTS = ("made", "loss", "spread", "statistics", "phases")
+"""Arrays of :class:`Spoken`, one row an origin."""
+
+
 @dataclass(frozen=True)
 class Spoken:
     """What the walk and the map on lags say at P origins; see :func:`~pulse_assets.forecasting.walk.walk`."""
@@ -80,6 +84,7 @@ class Spoken:
     loss: Floats
     spread: Floats
     statistics: Floats
+    phases: Floats
 
     @staticmethod
     def empty(origins: int, sizes: Spec) -> "Spoken":
@@ -89,11 +94,12 @@ class Spoken:
             np.full((origins, POOL), np.nan),
             np.empty((origins, sizes.anchors)),
             np.empty((origins, len(STATISTICS))),
+            np.empty((origins, sizes.horizon)),
         )
 
     def take(self, rows: Ints) -> "Spoken":
         """Return a copy of some origins."""
-        return Spoken(self.made[rows], self.loss[rows], self.spread[rows], self.statistics[rows])
+        return Spoken(*(getattr(self, name)[rows] for name in PARTS))
 
 
 def listen(batch: Batch, starts: Ints, origins: Ints, state: State | None = None) -> Spoken:
@@ -112,6 +118,7 @@ def listen(batch: Batch, starts: Ints, origins: Ints, state: State | None = None
         spoken.loss,
         spoken.spread,
         spoken.statistics,
+        spoken.phases,
     )
     return spoken
 
@@ -180,7 +187,7 @@ def spread_parts(spoken: Spoken, apart: Floats, expected: Floats, sizes: Spec) -
     """Return base and inputs of the spread; see :func:`~pulse_assets.forecasting.calibrate.spread_inputs`."""
     base, inputs = np.empty_like(apart), np.empty((*apart.shape, WIDTH))
     anchors = anchors_of(sizes.horizon)
-    spread_inputs(spoken.spread, spoken.statistics, apart, expected, anchors, base, inputs)
+    spread_inputs(spoken.spread, spoken.statistics, apart, expected, spoken.phases, anchors, base, inputs)
     return base, inputs
 
 

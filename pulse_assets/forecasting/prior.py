@@ -73,4 +73,6 @@ def load_prior(panel_class: str) -> Prior:
         for name, row in rows.items():
             if name in COLUMNS:
                 gate[end, COLUMNS.index(name), : INPUTS + 1] = row
-    return Prior(gate, np.array(stored["slopes"]), np.array(stored["quantiles"]), str(content["version"]))
+    slopes = np.zeros(WIDTH)
+    slopes[: len(stored["slopes"])] = stored["slopes"]
+    return Prior(gate, slopes, np.array(stored["quantiles"]), str(content["version"]))

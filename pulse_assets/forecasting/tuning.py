@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pulse_assets.forecasting.gate import INPUTS, blend, weigh
+from pulse_assets.forecasting.gate import INPUTS, weigh
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -33,7 +33,9 @@ class Rows:
     Parameters
     ----------
     made, truth
-        Forecasts, shape ``(N, H, M)``, and what came, shape ``(N, H)``.
+        Forecasts, shape ``(N, K, M)``, and what came, shape ``(N, K)``, at K of the steps ahead.
+    far
+        How far each of them is on the way from the nearest step (0) to the farthest (1), shape ``(K,)``.
     usable, closeness, features
         See :func:`~pulse_assets.forecasting.gate.look`.
     scale
@@ -45,6 +47,7 @@ class Rows:
 
     made: Floats
     truth: Floats
+    far: Floats
     usable: Bools
     closeness: Floats
     features: Floats
@@ -61,6 +64,7 @@ class Rows:
         return Rows(
             self.made[cut],
             self.truth[cut],
+            self.far,
             self.usable[cut],
             self.closeness[cut],
             self.features[cut],
@@ -74,6 +78,7 @@ def loss_and_slope(  # noqa: C901 - one compiled loop over rows, steps and membe
     gate: Floats,
     made: Floats,
     truth: Floats,
+    steps: Floats,
     usable: Bools,
     closeness: Floats,
     features: Floats,
@@ -94,7 +99,7 @@ def loss_and_slope(  # noqa: C901 - one compiled loop over rows, steps and membe
         pull[:] = 0.0
         lean = np.zeros(2)
         for h in range(horizon):
-            far = h / (horizon - 1.0) if horizon > 1 else 0.0
+            far = steps[h]
             near_mean, far_mean = 0.0, 0.0
             for member in range(members):
                 if usable[n, member]:
@@ -131,9 +136,11 @@ def loss_and_slope(  # noqa: C901 - one compiled loop over rows, steps and membe
 
 def row_losses(gate: Floats, rows: Rows) -> Floats:
     """Return the loss of each row, shape ``(N,)``; what :func:`loss_and_slope` averages."""
-    center, apart = np.empty_like(rows.truth), np.empty_like(rows.truth)
-    weights = np.zeros((len(center), 2, rows.made.shape[2]))
-    blend(gate, rows.made, rows.usable, rows.closeness, rows.features, weights, center, apart)
+    weights = np.zeros((len(rows.truth), 2, rows.made.shape[2]))
+    for row in range(len(weights)):
+        weigh(gate, rows.usable[row], rows.closeness[row], rows.features[row], weights[row])
+    near, far = (np.einsum("nkm,nm->nk", rows.made, weights[:, end]) for end in range(2))
+    center = near + rows.far * (far - near)
     error = np.abs(rows.truth - center)
     size = np.minimum(error * rows.scale[:, None], LARGEST_LOSS)
     if rows.relative > 0:
@@ -150,7 +157,7 @@ def mean_loss(gate: Floats, rows: Rows) -> float:
 
 def _evaluate(gate: Floats, rows: Rows) -> tuple[float, Floats]:
     slope = np.empty_like(gate)
-    arrays = (rows.made, rows.truth, rows.usable, rows.closeness, rows.features, rows.scale)
+    arrays = (rows.made, rows.truth, rows.far, rows.usable, rows.closeness, rows.features, rows.scale)
     return float(loss_and_slope(gate, *arrays, rows.relative, slope)), slope
 
 

@@ -36,6 +36,7 @@ from pulse_assets.forecasting.walk_state import (
     LOGS,
     MIDDLE,
     NAIVE,
+    PHASE,
     POSITIVE,
     REFERENCE,
     SHARE,
@@ -159,6 +160,14 @@ def _tell(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _tell_phases(t: int, m: int, slow: float, phase: Floats, phases: Floats) -> None:
+    """Fill how errors at the places in the season ahead compare with all."""
+    for h in range(len(phases)):
+        here = phase[(t + h) % m] if m > 1 and t >= 2 * m else slow
+        phases[h] = here / slow if slow > 0.0 and here > 0.0 else 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def walk(  # noqa: C901 - one loop: passing the row to functions made a walk 2.3 times slower (November 2026)
     values: Floats,
     offsets: Ints,
@@ -172,6 +181,7 @@ def walk(  # noqa: C901 - one loop: passing the row to functions made a walk 2.3
     loss: Floats,
     spread: Floats,
     statistics: Floats,
+    phases: Floats,
 ) -> None:
     """Walk over S series and fill what is said at each of P origins.
 
@@ -196,8 +206,12 @@ def walk(  # noqa: C901 - one loop: passing the row to functions made a walk 2.3
     statistics
         Shape ``(P, 7)``: mean absolute one-step errors of the best filter, fast, middle and slow; mean absolute
         seasonal difference (NaN before the first); observations seen; lowest and highest value.
+    phases
+        Shape ``(P, horizon)``: mean absolute one-step error at the place in the season of each step ahead, relative to
+        the slow mean of all; 1 without a season.
     """
     at_anchor, every = np.full(sizes.horizon, -1), np.arange(sizes.horizon)
+    work = np.empty((4, sizes.order + 1 + sizes.horizon))  # see autoregression.work_of
     for i in range(len(anchors)):
         at_anchor[anchors[i]] = i
     mask, m1, m2 = sizes.ring - 1, sizes.season, sizes.season_2
@@ -231,7 +245,7 @@ def walk(  # noqa: C901 - one loop: passing the row to functions made a walk 2.3
         flags, past, trend, ends, scale = row.flags, row.values, row.trend, row.ends, state.scale[s]
         size, chance, demand_loss = row.demand[0], row.demand[1], row.demand[2]
         made_at, waiting = state.made_at[s], state.pending[s]
-        losses, weights, spreads = state.loss[s], state.weight[s], state.spread[s]
+        losses, weights, spreads, phase = state.loss[s], state.weight[s], state.spread[s], state.phase[s]
         t = state.seen[s]
         first = offsets[s] - t
         for p in range(starts[s], starts[s + 1]):
@@ -258,6 +272,8 @@ def walk(  # noqa: C901 - one loop: passing the row to functions made a walk 2.3
                     scale[0] += max(FAST, start) * (error - scale[0])
                     scale[1] += max(MIDDLE, start) * (error - scale[1])
                     scale[2] += max(SLOW, start) * (error - scale[2])
+                    if m1 > 1:
+                        phase[t % m1] += max(PHASE, 1.0 / ((t - SHORTEST) // m1 + 1.0)) * (error - phase[t % m1])
                 if t >= lag_m:
                     scale[3] += abs(x - past[0, (t - lag_m) & mask])
                     scale[4] += 1.0
@@ -318,14 +334,15 @@ def walk(  # noqa: C901 - one loop: passing the row to functions made a walk 2.3
                 if t % sizes.stride == 0 and t > SHORTEST:
                     q = (t // sizes.stride) % sizes.pending
                     made_at[q] = t
-                    emit(t, sizes, row, anchors, waiting[q])
+                    emit(t, sizes, row, anchors, waiting[q], work)
                     _refer(losses, weights, waiting[q])
                     _choose_one_step(t, sizes, row)
             q = (t // sizes.stride) % sizes.pending
             if made_at[q] == t and len(anchors) == sizes.horizon:  # just said for the losses
                 made[p, :, : COUNT + 1] = waiting[q]
             else:
-                emit(t, sizes, row, every, made[p])
+                emit(t, sizes, row, every, made[p], work)
                 _refer(losses, weights, made[p])
             _tell(t, ends, losses, weights, spreads, scale, loss[p], spread[p], statistics[p])
+            _tell_phases(t, m1, scale[2], phase, phases[p])
         state.seen[s] = t

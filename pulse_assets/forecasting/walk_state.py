@@ -40,8 +40,9 @@ SIGHTED = 8
 """Observations after which it is settled whether autoregressions see logarithms."""
 FORGET, FORGET_SPREAD = 0.98, 0.9
 """Weight of a loss against the one that arrives after it."""
-FAST, MIDDLE, SLOW = 0.25, 0.07, 0.01
-"""Gains of the three means of absolute one-step errors: a week, three weeks and five months of weekdays."""
+FAST, MIDDLE, SLOW, PHASE = 0.25, 0.07, 0.01, 0.1
+"""Gains of the means of absolute one-step errors: a week, three weeks and five months of weekdays; and by place in the
+season, ten seasons."""
 POSITIVE, LOGS, FAMILY, FILTER, SHARE, ZEROS, FLAGS = range(7)
 STATISTICS = ("fast", "middle", "slow", "scale", "count", "lowest", "highest")
 """What the walk says of a series at an origin beside its members: see :func:`~pulse_assets.forecasting.walk.walk`."""
@@ -129,6 +130,7 @@ class State(NamedTuple):
     weight: Floats  # (S, COUNT) and of their weights
     spread: Floats  # (S, 2, anchors) the same two of the reference, by step ahead
     scale: Floats  # (S, 5) fast, middle, slow errors; sum and number of seasonal differences
+    phase: Floats  # (S, season) one-step errors by place in the season
 
 
 def new_state(series: int, sizes: Spec) -> State:
@@ -171,6 +173,7 @@ def new_state(series: int, sizes: Spec) -> State:
         zeros(COUNT),
         zeros(2, sizes.anchors),
         zeros(5),
+        zeros(max(sizes.season, 1)),
     )
 
 
