@@ -84,10 +84,8 @@ def step_trends(x: float, t: int, c: int, level: Floats, slope: Floats, loss: Fl
     k = t + 1.0
     level_start = 2.0 * (2.0 * k - 1.0) / (k * (k + 1.0))
     slope_start = 6.0 / (k * (k + 1.0))
-    counts, sloped = (
-        1.0 if t >= BURN_IN else 0.0,
-        1.0 if t > 0 else 0.0,
-    )  # one value has no slope, not even for a moment
+    counts = 1.0 if t >= BURN_IN else 0.0
+    sloped = 1.0 if t > 0 else 0.0  # one value has no slope, not even for a moment
     for g in range(TRENDS):
         ahead = TREND_DAMPING[g] * slope[c, g]
         error = x - level[c, g] - ahead

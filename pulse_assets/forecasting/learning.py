@@ -93,7 +93,7 @@ def backtest_origins(count: int, sizes: Spec, wanted: int) -> Ints:
     --------
     >>> from pulse_assets.forecasting.walk_state import spec
     >>> backtest_origins(60, spec(12, 0, 18), 4).tolist()
-    [18, 24, 30, 36, 42]
+    [30, 36, 42]
     """
     newest, base = count - sizes.horizon, max(1, sizes.horizon // 3)
     oldest = max(2 * sizes.season + 2 if sizes.season > 1 else 6, 6)

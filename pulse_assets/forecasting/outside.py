@@ -151,8 +151,8 @@ def add_members(
         failures = {e: frozenset((int(sample[s]), why) for s, why in some) for e, some in failures.items()}
     every = np.arange(len(counts))
     made = np.full((len(counts), horizon, len(members)), np.nan)
-    for e in np.flatnonzero(fit.weights > 0):
-        made[:, :, e], failures[int(e)] = _asked(known, members[e], every, counts)
+    for e in np.flatnonzero(fit.weights > 0).tolist():
+        made[:, :, e], failures[e] = _asked(known, members[e], every, counts)
     stacked = fit.apply(said.center, said.sigma, made)
     table = tuple(zip(fit.names, map(float, fit.weights), fit.reasons, strict=True))
     told = Told(told.table + table, told.failures.union(*failures.values()), fit.names, stacked.shares)
@@ -181,8 +181,8 @@ def _judged(
     names = [member.name for member in members]
     with one_thread():
         fit = fit_stack(names, past.said.center, made, past.truth, past.scale, past.series, past.ago)
-    mute = ~np.isfinite(made).any(axis=(0, 1))
-    reasons = tuple(min(why[e]) if mute[e] and why[e] else reason for e, reason in enumerate(fit.reasons))
+    spoke = np.asarray(np.isfinite(made).any(axis=(0, 1)))
+    reasons = tuple(min(why[e]) if why[e] and not spoke[e] else reason for e, reason in enumerate(fit.reasons))
     return replace(fit, reasons=reasons), failures
 
 
@@ -195,7 +195,7 @@ def _asked(known: Known, member: PoolMember, series: Ints, origins: Ints) -> tup
     ]
     answer, reasons = guarded_forecast(member, histories, sizes.horizon, max(sizes.season, 1))
     made = to_scale(answer.ravel(), np.repeat(known.scale[series], sizes.horizon)).reshape(answer.shape)
-    off = np.isfinite(answer).all(axis=1) & ~np.isfinite(made).all(axis=1)
+    off = np.asarray(np.isfinite(answer).all(axis=1) & ~np.isfinite(made).all(axis=1))
     made[off] = np.nan
     reasons = [NONFINITE if o else reason for o, reason in zip(off, reasons, strict=True)]
     return made, frozenset((int(s), reason) for s, reason in zip(series, reasons, strict=True) if reason)

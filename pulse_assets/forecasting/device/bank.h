@@ -75,12 +75,12 @@ PULSE_DEVICE void pulse_step_trend(double x, long long t, int g, double *level, 
 {
     const double k = (double)t + 1.0;
     const double level_start = 2.0 * (2.0 * k - 1.0) / (k * (k + 1.0));
-    const double slope_start = t > 0 ? 6.0 / (k * (k + 1.0)) : 0.0;
+    const double slope_start = 6.0 / (k * (k + 1.0)), sloped = t > 0 ? 1.0 : 0.0;
     const double ahead = TREND_DAMPING[g] * *slope;
     const double error = x - *level - ahead;
     *loss += (t >= PULSE_BURN_IN ? 1.0 : 0.0) * fabs(error);
     *level += ahead + pulse_larger(TREND_GAIN[g], level_start) * error;
-    *slope = ahead + pulse_larger(TREND_SLOPE_GAIN[g], slope_start) * error;
+    *slope = ahead + sloped * pulse_larger(TREND_SLOPE_GAIN[g], slope_start) * error;
 }
 
 PULSE_DEVICE PulseStart pulse_start(const double *x, long long step, long long m)

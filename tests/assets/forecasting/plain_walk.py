@@ -55,7 +55,7 @@ def level_filter(y: Floats, gain: float, share: float, horizon: int) -> Ran:
 
 
 def damped_trend(y: Floats, gain: float, slope_gain: float, damping: float, horizon: int) -> Ran:
-    """Holt's filter in error-correction form, with the gains of a line fitted to all so far as long as they are larger."""
+    """Holt's filter in error-correction form; gains are those of a line fitted to all so far while these are larger."""
     level, slope, one_step = 0.0, 0.0, np.full(len(y), np.nan)
     for t, x in enumerate(y):
         k = t + 1

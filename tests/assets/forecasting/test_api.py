@@ -34,7 +34,9 @@ def table(series: dict[str, np.ndarray], **more: object) -> pa.Table:
 
 
 def seasonal(rng: np.random.Generator, n: int) -> np.ndarray:
-    return np.asarray(20 + 5 * np.sin(np.arange(n) * 2 * np.pi / 7) + rng.normal(0, 0.5, n).cumsum() + rng.normal(size=n))
+    return np.asarray(
+        20 + 5 * np.sin(np.arange(n) * 2 * np.pi / 7) + rng.normal(0, 0.5, n).cumsum() + rng.normal(size=n)
+    )
 
 
 def panel(count: int = 9, n: int = 64) -> dict[str, np.ndarray]:
@@ -238,8 +240,9 @@ def test_a_price_of_zero_is_off_its_scale() -> None:
 
 
 def test_series_share_what_the_panel_teaches_and_nothing_else() -> None:
-    """Shared are the gate, the map on lags, slopes and shape of the spread and the pull: with them given, each series
-    is forecast alone. So another good series moves its neighbours' forecasts, a little, through these alone.
+    """With gate, map on lags, pull, slopes and shape of the spread given, each series is forecast alone.
+
+    So another good series moves its neighbours' forecasts a little, through these.
     """
     ready = api.prepare(table(PANEL), freq="D", horizon=HORIZON)
     counts = np.diff(ready.batch.offsets)
@@ -413,7 +416,9 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "step": (lambda: ask_back(table(PANEL), step=0), "must be at least 1"),
     "refit": (lambda: ask_back(table(PANEL), cutoffs_a_refit=-1), "must be at least 1"),
     "zones": (
-        lambda: ask(pa.table({"unique_id": ["a"] * 2, "ds": ["2024-01-01T00:00Z", "2024-01-02T00:00+01:00"], "y": [1, 2]})),
+        lambda: ask(
+            pa.table({"unique_id": ["a"] * 2, "ds": ["2024-01-01T00:00Z", "2024-01-02T00:00+01:00"], "y": [1, 2]})
+        ),
         "mixes time zones",
     ),
 }

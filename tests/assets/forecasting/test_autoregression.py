@@ -23,6 +23,7 @@ class Sums:
         self.observe(y)
 
     def observe(self, y: np.ndarray) -> None:
+        """Take in further values."""
         for x in y:
             arrays = (self.ring, self.products, self.total, self.head)
             fast.observe_products(x - self.origin, self.n, self.m, ORDER, RING - 1, *arrays)
@@ -31,11 +32,23 @@ class Sums:
     def ahead(
         self, version: int, horizon: int = 8, *, is_log: bool = False, steps: list[int] | None = None
     ) -> np.ndarray:
+        """Return the forecasts, of all steps unless some are asked for."""
         wanted = np.arange(horizon) if steps is None else np.array(steps)
         made = np.full((len(wanted), 3), np.nan)
         arrays = (self.ring, self.products, self.total, self.head)
         fast.emit_autoregression(
-            self.n, version, self.m, horizon, RING - 1, *arrays, is_log, self.origin, wanted, made, 1
+            self.n,
+            version,
+            self.m,
+            horizon,
+            RING - 1,
+            *arrays,
+            is_log,
+            self.origin,
+            wanted,
+            made,
+            1,
+            np.full(fast.work_of(ORDER, horizon), np.nan),
         )
         assert np.isnan(made[:, [0, 2]]).all(), "another member was touched"
         return made[:, 1]
@@ -77,7 +90,7 @@ def test_sums_keep_mean_corrected_autocovariances_to_the_ends(values: list[float
     y, order = np.array(values), min(order, len(values) - 1)
     sums, out = Sums(y), np.empty(order + 1)
     arrays = (sums.ring, sums.products, sums.total, sums.head)
-    fast._covariances(len(y), len(y), fast.VALUES, RING - 1, *arrays, out)
+    fast._covariances(order, len(y), len(y), fast.VALUES, RING - 1, *arrays, out)
     np.testing.assert_allclose(out, plain.autocovariances(y, order), atol=1e-9 * (np.ptp(y) ** 2 + 1))
 
 

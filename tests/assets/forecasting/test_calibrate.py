@@ -36,9 +36,16 @@ def scene(rng: np.random.Generator, origins: int = 6, horizon: int = 10) -> tupl
     )
 
 
-def parts(spread: np.ndarray, statistics: np.ndarray, apart: np.ndarray, volatility: np.ndarray) -> Parts:
+def parts(
+    spread: np.ndarray,
+    statistics: np.ndarray,
+    apart: np.ndarray,
+    volatility: np.ndarray,
+    phases: np.ndarray | None = None,
+) -> Parts:
+    phases = np.ones_like(apart) if phases is None else phases
     base, inputs = np.full(apart.shape, np.nan), np.full((*apart.shape, WIDTH), np.nan)
-    spread_inputs(spread, statistics, apart, volatility, anchors_of(apart.shape[1]), base, inputs)
+    spread_inputs(spread, statistics, apart, volatility, phases, anchors_of(apart.shape[1]), base, inputs)
     return base, inputs
 
 
@@ -62,7 +69,8 @@ def test_the_base_is_past_error_at_anchors_and_straight_in_logarithms_between(
 
 def test_inputs_are_logarithms_relative_to_the_base(rng: np.random.Generator) -> None:
     spread, statistics, apart, volatility = scene(rng)
-    base, inputs = parts(spread, statistics, apart, volatility)
+    phases = rng.gamma(2, 1, apart.shape)
+    base, inputs = parts(spread, statistics, apart, volatility, phases)
     fast, middle, slow, scale, count = (column[:, None] for column in statistics.T[:5])
     root, step = np.sqrt(np.arange(1, 11)), np.log(np.arange(1, 11))
     expected = {
@@ -76,6 +84,7 @@ def test_inputs_are_logarithms_relative_to_the_base(rng: np.random.Generator) ->
         "seasonal_difference": np.log(scale * root / base),
         "log_count": np.clip(np.log(count / 50), -2, 2),
         "conditional_volatility": np.log(volatility / base),
+        "place_in_season": np.log(phases),
     }
     assert tuple(expected) == INPUTS
     for i, (name, values) in enumerate(expected.items()):
@@ -131,6 +140,7 @@ def test_spread_is_base_times_the_exponential_of_inputs_times_slopes(rng: np.ran
 def errors_with(rng: np.random.Generator, slopes: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors whose absolute values follow a spread with given slopes."""
     base, inputs = parts(*scene(rng, rows))
+    inputs[:, :, -1] = rng.normal(size=base.shape)  # parts() leaves the season out
     return np.exp(inputs @ slopes) * base * rng.choice([-1, 1], base.shape), base, inputs
 
 

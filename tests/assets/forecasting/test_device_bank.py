@@ -95,7 +95,12 @@ def walked(values: Floats, offsets: Floats, may_log: Floats, sizes: Spec) -> tup
     """Return what the CPU's walk says at the end of each series, the filters' part, and its state."""
     count, anchors = len(offsets) - 1, anchors_of(sizes.horizon)
     state, made = new_state(count, sizes), np.full((count, sizes.horizon, COUNT + 1), np.nan)
-    others = (np.zeros((count, COUNT)), np.zeros((count, len(anchors))), np.zeros((count, 7)))
+    others = (
+        np.zeros((count, COUNT)),
+        np.zeros((count, len(anchors))),
+        np.zeros((count, 7)),
+        np.zeros((count, sizes.horizon)),
+    )
     walk(values, offsets, may_log, np.arange(count + 1), np.diff(offsets), state, sizes, anchors, made, *others)
     return np.asarray(made[:, :, [MEMBERS.index(voice) for voice in VOICES]]), state
 

@@ -116,23 +116,23 @@ def test_with_known_at_the_value_known_last_counts(keys: list[tuple[str, int, in
     for name, ds, known, y in rows:
         latest[name, ds] = max(latest.get((name, ds), (-1, 0.0)), (known, y))
     random.shuffle(rows)  # type: ignore[attr-defined]
-    at = [datetime(2024, 1, 1) + timedelta(days=known) for _, _, known, _ in rows]
+    at = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=known) for _, _, known, _ in rows]
     series = read_series(table([(name, ds, y) for name, ds, _, y in rows], known_at=list(at)), "D")
     expected, _ = slow_read([(name, ds, y) for (name, ds), (_, y) in latest.items()], "ffill")
     assert as_dict(series) == expected
 
 
-@pytest.mark.parametrize("known", [datetime(2024, 1, 1), None])
+@pytest.mark.parametrize("known", [datetime(2024, 1, 1, tzinfo=UTC), None])
 def test_two_values_known_at_once_are_duplicates_whatever_their_order(known: datetime | None) -> None:
     rows = [("a", 1, 5.0), ("a", 1, 6.0), ("a", 2, 7.0), ("b", 1, 1.0)]
     for some in (rows, rows[::-1]):
-        series = read_series(table(some, known_at=pa.array([known] * 4, pa.timestamp("us"))), "D")
+        series = read_series(table(some, known_at=pa.array([known] * 4, pa.timestamp("us", "UTC"))), "D")
         assert dict(series.reasons) == {"a": "DUPLICATE_STAMPS"}
         assert as_dict(series) == {"b": ([1.0], 1)}
 
 
 def test_a_tie_that_a_later_value_settles_is_no_duplicate() -> None:
-    at = [datetime(2024, 1, day) for day in (1, 1, 2)]
+    at = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 1, 2)]
     series = read_series(table([("a", 1, 5.0), ("a", 1, 6.0), ("a", 1, 7.0)], known_at=list(at)), "D")
     assert as_dict(series) == {"a": ([7.0], 1)}
 
@@ -201,7 +201,7 @@ def test_missing_values_before_the_first_and_after_the_last_are_no_gaps() -> Non
         (["2024-02-28T00:00:00+02:00", "2024-02-29T00:00:00+02:00"], "2024-02-29"),
         (["2024-02-28T00:00-0500", "2024-02-29T00:00-0500"], "2024-02-29"),
         ([date(2024, 2, 28), date(2024, 2, 29)], "2024-02-29"),
-        ([datetime(2024, 2, 28), datetime(2024, 2, 29)], "2024-02-29"),
+        ([np.datetime64("2024-02-28", "us").item(), np.datetime64("2024-02-29", "us").item()], "2024-02-29"),
         ([datetime(2024, 2, 28, tzinfo=UTC), datetime(2024, 2, 29, tzinfo=UTC)], "2024-02-29"),
         ([datetime(2024, 2, day, tzinfo=ZoneInfo("Europe/Paris")) for day in (28, 29)], "2024-02-29"),
         (np.array(["2024-02-28", "2024-02-29"], "datetime64[ns]"), "2024-02-29"),

@@ -22,13 +22,16 @@ class Panel:
 
     @property
     def offsets(self) -> np.ndarray:
+        """Where each series begins."""
         return np.cumsum([0, *map(len, self.series)])
 
     @property
     def counts(self) -> np.ndarray:
+        """Observations of each series."""
         return np.array([len(y) for y in self.series])
 
     def fit(self, counts: np.ndarray | None = None, lags: int = LAGS) -> LagMap | None:
+        """Fit the map on the first observations of each series, by default all."""
         known = self.counts if counts is None else counts
         arrays = (np.concatenate(self.series), self.offsets, self.may_log, self.fold, known)
         return fit_lags(*arrays, SEASON, lags, HORIZON)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -183,7 +184,9 @@ def test_what_is_known_later_changes_no_bit(rows: pa.Table, made: pa.Table, plac
     """Left out; or shuffled, multiplied and thinned, with revisions of the past, newcomers and strange kinds."""
     last, rng = ORIGINS[place], np.random.default_rng(place)
     past, future = split(rows, last)
-    wild = future.set_column(2, "y", pa.array(rng.lognormal(0, 5, len(future)) * rng.choice([1, -1, 1e300], len(future))))
+    wild = future.set_column(
+        2, "y", pa.array(rng.lognormal(0, 5, len(future)) * rng.choice([1, -1, 1e300], len(future)))
+    )
     at = np.repeat(np.int64(origin_end(last)).astype("datetime64[us]"), 60)
     ds = START + np.arange(60) * np.timedelta64(1, "D")
     revisions = [told(name, ds, rng.lognormal(size=60), at, "h", "rate") for name in ("p1", "d0", "young")]
@@ -235,7 +238,7 @@ def test_revised_and_late_values_are_used_from_the_day_they_were_known(rows: pa.
 
 
 def test_stale_series_fall_silent_and_young_ones_begin_to_speak(rows: pa.Table, made: pa.Table) -> None:
-    stopped = {day for day in of(made, "stopped")["as_of"].to_pylist()}
+    stopped = set(of(made, "stopped")["as_of"].to_pylist())
     end = pc.max(rows.filter(pc.field("unique_id") == "stopped")["known_at"]).as_py().date()
     assert stopped == {origin for origin in ORIGINS if origin < end + timedelta(days=12)}
     first = {model: min(of(made, "young", model)["as_of"].to_pylist()) for model in MODELS}
@@ -247,7 +250,10 @@ def test_stale_series_fall_silent_and_young_ones_begin_to_speak(rows: pa.Table, 
 def test_a_value_off_the_scale_silences_the_pool_from_there_on_and_no_neighbour(kind: str, bad: float) -> None:
     rng = np.random.default_rng(9)
     names = [f"s{k}" for k in range(4)]
-    panel = {name: np.tanh(values(rng, "price", 150) % 2 - 1) if kind == "sentiment" else values(rng, kind, 150) for name in names}
+    panel = {
+        name: np.tanh(values(rng, "price", 150) % 2 - 1) if kind == "sentiment" else values(rng, kind, 150)
+        for name in names
+    }
     whole = pa.concat_tables([series(name, y, kind=kind) for name, y in panel.items()])
     spoilt = panel["s2"].copy()
     spoilt[82] = bad
@@ -264,7 +270,9 @@ def test_a_value_off_the_scale_silences_the_pool_from_there_on_and_no_neighbour(
         assert as_bytes(mine) == as_bytes(same)
         assert set(of(theirs, name)["as_of"].to_pylist()) == set(ORIGINS)
     before = pc.field("as_of") < pa.scalar(day)
-    assert as_bytes(of(theirs, "s2").filter(before).combine_chunks()) == as_bytes(of(ours, "s2").filter(before).combine_chunks())
+    assert as_bytes(of(theirs, "s2").filter(before).combine_chunks()) == as_bytes(
+        of(ours, "s2").filter(before).combine_chunks()
+    )
 
 
 def test_members_are_told_for_each_pooled_forecast_and_weigh_about_one(made: pa.Table, told_members: pa.Table) -> None:
@@ -286,12 +294,16 @@ def test_members_are_told_for_each_pooled_forecast_and_weigh_about_one(made: pa.
     assert both.min() >= np.float32(SHOWN_WEIGHT)
 
 
-def test_weekends_and_days_without_news_repeat_the_forecast_with_its_event_times(rows: pa.Table, made: pa.Table) -> None:
+def test_weekends_and_days_without_news_repeat_the_forecast_with_its_event_times(
+    rows: pa.Table, made: pa.Table
+) -> None:
     weekly = of(made, "weekly")
-    for earlier, later in zip(ORIGINS, ORIGINS[1:], strict=False):
+    for earlier, later in pairwise(ORIGINS):
         known = [len(split(rows.filter(pc.field("unique_id") == "weekly"), day)[0]) for day in (earlier, later)]
         if known[0] == known[1] and refit_day(earlier) == refit_day(later):
-            ours, theirs = (weekly.filter(pc.field("as_of") == pa.scalar(day)).drop_columns("as_of") for day in (earlier, later))
+            ours, theirs = (
+                weekly.filter(pc.field("as_of") == pa.scalar(day)).drop_columns("as_of") for day in (earlier, later)
+            )
             assert as_bytes(ours.combine_chunks()) == as_bytes(theirs.combine_chunks())
 
 

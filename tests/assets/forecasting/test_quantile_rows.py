@@ -30,6 +30,7 @@ class Scene:
     said: np.ndarray
 
     def fill(self, target: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and quantiles, in rows of three steps from each target."""
         count, horizon = len(self.said), self.center.shape[1]
         mean, quantiles = np.full(count * horizon, np.nan), np.full((len(LEVELS), count * horizon), np.nan)
         first = np.arange(count) * horizon if target is None else target

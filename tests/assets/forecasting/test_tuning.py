@@ -33,7 +33,9 @@ def rows_of(rng: np.random.Generator, count: int, horizon: int = 3, relative: fl
     usable[:, 0] = True
     features = np.column_stack([np.ones(count), rng.normal(size=(count, INPUTS - 1))])
     closeness = -rng.gamma(1, 0.5, (count, MEMBERS))
-    return Rows(truth[:, :, None] + noise, truth, usable, closeness, features, rng.uniform(0.5, 2, count), relative)
+    far = np.linspace(0, 1, horizon) ** 2 if horizon > 1 else np.zeros(1)
+    scale = rng.uniform(0.5, 2, count)
+    return Rows(truth[:, :, None] + noise, truth, far, usable, closeness, features, scale, relative)
 
 
 def gate_of(rng: np.random.Generator) -> np.ndarray:
@@ -46,8 +48,7 @@ def plain_loss(gate: np.ndarray, rows: Rows) -> float:
         weights = np.zeros((2, MEMBERS))
         weigh(gate, rows.usable[n], rows.closeness[n], rows.features[n], weights)
         for h in range(rows.truth.shape[1]):
-            far = h / max(rows.truth.shape[1] - 1, 1)
-            mean = ((1 - far) * weights[0] + far * weights[1]) @ rows.made[n, h]
+            mean = ((1 - rows.far[h]) * weights[0] + rows.far[h] * weights[1]) @ rows.made[n, h]
             error = abs(rows.truth[n, h] - mean)
             scaled = min(error * rows.scale[n], LARGEST_LOSS)
             symmetric = 2 * error / (abs(rows.truth[n, h]) + abs(mean)) * rows.relative
@@ -57,7 +58,7 @@ def plain_loss(gate: np.ndarray, rows: Rows) -> float:
 
 def slope_of(gate: np.ndarray, rows: Rows) -> np.ndarray:
     slope = np.full_like(gate, np.nan)
-    arrays = (rows.made, rows.truth, rows.usable, rows.closeness, rows.features, rows.scale)
+    arrays = (rows.made, rows.truth, rows.far, rows.usable, rows.closeness, rows.features, rows.scale)
     loss_and_slope(gate, *arrays, rows.relative, slope)
     return slope
 
@@ -157,14 +158,9 @@ def test_a_good_member_is_found_and_newer_rows_agree(relative: float) -> None:
 def test_what_was_good_in_older_rows_only_keeps_the_prior() -> None:
     rng = np.random.default_rng(9)
     older, newer = rows_of(rng, 200, good=0.1), rows_of(rng, 150, good=8.0)
-    both = Rows(
-        *(np.concatenate([getattr(part, name) for part in (older, newer)]) for name in ("made", "truth", "usable")),
-        *(
-            np.concatenate([getattr(part, name) for part in (older, newer)])
-            for name in ("closeness", "features", "scale")
-        ),
-        0.0,
-    )
+    columns = ("made", "truth", "usable", "closeness", "features", "scale")
+    joined = {name: np.concatenate([getattr(part, name) for part in (older, newer)]) for name in columns}
+    both = Rows(far=older.far, relative=0.0, **joined)
     assert NEWEST * len(both.truth) < 150
     prior = np.zeros((2, MEMBERS, INPUTS + 1))
     assert tune(prior, both)[0] is prior

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse_assets.forecasting.walk import walk
+from pulse_assets.forecasting.pool import PARTS, Batch, listen
 from pulse_assets.forecasting.walk_state import (
     COUNT,
     FAST,
@@ -17,6 +18,7 @@ from pulse_assets.forecasting.walk_state import (
     MEMBERS,
     MIDDLE,
     NAIVE,
+    PHASE,
     REFERENCE,
     SHORTEST,
     SIGHTED,
@@ -56,9 +58,11 @@ class Said:
     loss: np.ndarray
     spread: np.ndarray
     statistics: np.ndarray
+    phases: np.ndarray
 
     def at(self, rows: slice) -> list[bytes]:
-        return [array[rows].tobytes() for array in (self.made, self.loss, self.spread, self.statistics)]
+        """All bits of some origins."""
+        return [getattr(self, name)[rows].tobytes() for name in PARTS]
 
 
 def walked(
@@ -69,29 +73,17 @@ def walked(
     state: State | None = None,
 ) -> Said:
     """Walk over some series; their values are those that the state has not seen."""
-    count = sum(map(len, origins))
-    anchors = anchors_of(sizes.horizon)
-    said = Said(
-        np.full((count, sizes.horizon, COUNT + 2), np.nan),
-        np.full((count, COUNT + 2), np.nan),
-        np.empty((count, len(anchors))),
-        np.empty((count, 7)),
-    )
-    walk(
+    batch = Batch(
         np.concatenate(series),
         np.cumsum([0, *map(len, series)]),
         np.full(len(series), may_log),
-        np.cumsum([0, *map(len, origins)]),
-        np.array([origin for some in origins for origin in some], np.int64),
-        state or new_state(len(series), sizes),
+        np.zeros(len(series), np.int64),
         sizes,
-        anchors,
-        said.made,
-        said.loss,
-        said.spread,
-        said.statistics,
+        relative=True,
     )
-    return said
+    wanted = np.array([origin for some in origins for origin in some], np.int64)
+    spoken = listen(batch, np.cumsum([0, *map(len, origins)]), wanted, state)
+    return Said(*(getattr(spoken, name) for name in PARTS))
 
 
 def series(shape: str, n: int = 60) -> np.ndarray:
@@ -142,7 +134,7 @@ def test_a_walk_that_pauses_anywhere_goes_on_as_if_it_had_not(
     whole = walked([y], [list(range(1, n + 1))], sizes, may_log)
     cuts = sorted(data.draw(st.sets(st.integers(1, n - 1), max_size=4)) | {0, n})
     state = new_state(1, sizes)
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in pairwise(cuts):
         part = walked([y[low:high]], [list(range(low + 1, high + 1))], sizes, may_log, state)
         assert part.at(slice(None)) == whole.at(slice(low, high))
 
@@ -240,17 +232,30 @@ def plain_one_step(y: np.ndarray, n: int, m: int) -> Callable[[np.ndarray], floa
 
 @pytest.mark.parametrize("shape", ["positive", "line", "negative"])
 @pytest.mark.parametrize("m", [1, 4])
-def test_pace_is_the_mean_one_step_error_of_the_filter_that_lost_least(shape: str, m: int) -> None:
+def test_pace_is_the_mean_one_step_error_of_the_filter_that_lost_least_and_phase_that_at_each_place(
+    shape: str, m: int
+) -> None:
     sizes, y = spec(m, 0, 12), series(shape, 40)
     said = walked([y], [list(range(1, 41))], sizes)
     one_step: Callable[[np.ndarray], float] = lambda z: float(plain.level_filter(z, 0.02, 0.0, 1).ahead[0])  # noqa: E731
-    pace = np.zeros(3)
+    pace, errors = np.zeros(3), np.full(len(y), np.nan)
     for t in range(SHORTEST, len(y)):
-        error = abs(y[t] - one_step(y[:t]))
+        errors[t] = error = abs(y[t] - one_step(y[:t]))
         pace += np.maximum([FAST, MIDDLE, SLOW], 1 / (t - 3)) * (error - pace)
         np.testing.assert_allclose(said.statistics[t, :3], pace, rtol=1e-8)
         if (t + 1) % sizes.stride == 0 and t + 1 > SHORTEST:
             one_step = plain_one_step(y, t + 1, m)
+        for h in range(sizes.horizon):
+            expected = place_error(errors[(t + 1 + h) % m : t + 1 : m]) / pace[2] if m > 1 and t + 1 >= 2 * m else 1.0
+            assert said.phases[t, h] == pytest.approx(expected, rel=1e-7), (t, h)
+
+
+def place_error(errors: np.ndarray) -> float:
+    """Mean error at one place in the season; of the first ten seasons the plain one."""
+    mean = 0.0
+    for count, error in enumerate(errors[~np.isnan(errors)], start=1):
+        mean += max(PHASE, 1 / count) * (error - mean)
+    return mean
 
 
 @each_shape
