@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,34 +17,24 @@ import pyarrow as pa
 
 from pulse_assets.forecasting.drivers import read_drivers
 from pulse_assets.forecasting.engine import MapBlocks, inline
-from pulse_assets.forecasting.frames import Series, frequency, read_series
 from pulse_assets.forecasting.kinds import (
-    KINDS,
-    SAME,
-    SEASONS,
     from_scale,
-    panel_class,
-    scale_of,
-    sound_counts,
-    to_scale,
 )
-from pulse_assets.forecasting.lags import lags_of
 from pulse_assets.forecasting.learning import PanelModel, fit_models
 from pulse_assets.forecasting.members import PoolMember
 from pulse_assets.forecasting.outside import Told, add_exogenous, add_members, learn_exogenous, named
 from pulse_assets.forecasting.past import Known
-from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
-from pulse_assets.forecasting.prior import COLUMNS, Prior, load_prior
+from pulse_assets.forecasting.prepared import Prepared, prepare
+from pulse_assets.forecasting.prior import COLUMNS
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
 from pulse_assets.forecasting.speaking import Outlook, speak
-from pulse_assets.forecasting.walk_state import SHORTEST, spec
+from pulse_assets.forecasting.walk_state import SHORTEST
 from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
 from pulse_assets.signals.calendars import add_steps
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-LONGEST_HORIZON = 1_000
 CUTOFFS_A_REFIT = 63
 """Backtest cutoffs that share one panel model: a quarter of weekdays."""
 SHOWN_WEIGHT = 0.01
@@ -75,72 +65,6 @@ class Forecast:
     members: pa.Table
     model: PanelModel
     outside: pa.Table = field(default_factory=lambda: _outside(Told()))
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Series on their scale, ready for the pool: those of ``series`` that can be walked."""
-
-    series: Series
-    batch: Batch
-    scale: Ints
-    freq: str
-    prior: Prior
-
-
-def prepare(
-    table: pa.Table,
-    *,
-    freq: str,
-    horizon: int,
-    season: int | tuple[int, int] | None = None,
-    kind: str = "other",
-    gap_policy: str = "ffill",
-) -> Prepared:
-    """Read a table and put its series on the scale of their kind; arguments as for :func:`forecast`."""
-    if not 1 <= horizon <= LONGEST_HORIZON:
-        raise ValueError(f"the horizon must be 1 to {LONGEST_HORIZON:,} steps; came {horizon}")
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}")
-    freq = frequency(freq)
-    first, second = SEASONS[freq] if season is None else (season if isinstance(season, tuple) else (season, 0))
-    if min(first, second) < 0 or max(first, second) > LONGEST_HORIZON:
-        raise ValueError(f"a season must have 0 to {LONGEST_HORIZON:,} steps; came {season}")
-    series = read_series(table, freq, gap_policy=gap_policy)
-    lengths = np.diff(series.offsets)
-    scale = np.array([scale_of(kind, first_value) for first_value in series.values[series.offsets[:-1]]], np.int64)
-    scaled = to_scale(series.values, np.repeat(scale, lengths))
-    off = sound_counts(scaled, series.offsets) < lengths
-    short = lengths < SHORTEST
-    reasons = dict(series.reasons)
-    reasons |= {str(name): "TOO_SHORT" for name in series.ids[short]}
-    reasons |= {str(name): "OFF_SCALE" for name in series.ids[off]}
-    good = np.flatnonzero(~off & ~short)
-    for name, low, high in zip(series.ids[good], series.offsets[:-1][good], series.offsets[1:][good], strict=True):
-        if scaled[low] == scaled[high - 1] and (scaled[low:high] == scaled[low]).all():
-            reasons.setdefault(str(name), "CONSTANT")
-    sizes = spec(max(first, 1), second, horizon, lags_of(max(first, 1), second) + 1)
-    is_market = panel_class(kind) == "market"
-    whole = Batch(
-        scaled,
-        series.offsets,
-        np.full(len(series), not is_market),
-        series.code,
-        sizes,
-        relative=not is_market,
-        anchor=ZERO if kind == "return" else NEWEST,
-    ).select(good)
-    whole = replace(whole, may_log=whole.may_log & (scale[good] == SAME))
-    kept = replace(
-        series,
-        ids=series.ids[good],
-        values=np.empty(0),
-        offsets=whole.offsets,
-        newest=series.newest[good],
-        code=series.code[good],
-        reasons=reasons,
-    )
-    return Prepared(kept, whole, scale[good], freq, load_prior(panel_class(kind)))
 
 
 def forecast(

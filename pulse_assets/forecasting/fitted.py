@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pulse_assets.forecasting.api import Forecast, Prepared, as_forecast, prepare
+from pulse_assets.forecasting.api import Forecast, as_forecast
 from pulse_assets.forecasting.engine import MapBlocks, inline
 from pulse_assets.forecasting.frames import read_series
 from pulse_assets.forecasting.kinds import to_scale
 from pulse_assets.forecasting.lags import lags_of, move_tails, tail_length
 from pulse_assets.forecasting.learning import PanelModel, fit_models
 from pulse_assets.forecasting.pool import PARTS, hear_lags, listen
+from pulse_assets.forecasting.prepared import Prepared, prepare
 from pulse_assets.forecasting.speaking import outlook_of
 from pulse_assets.forecasting.walk_state import State, new_state
 from pulse_assets.signals.calendars import steps_between

@@ -56,7 +56,8 @@ def scene(seed: int = 0, scale: int | None = None, width: float = 0.3) -> Scene:
 
 def plain(some: Scene, n: int, h: int) -> tuple[float, np.ndarray]:
     p = some.said[n]
-    values = from_scale(some.center[p, h] + some.sigma[p, h] * some.shapes[some.shape_of[n], h], some.scale_of[n])
+    with np.errstate(over="ignore"):
+        values = from_scale(some.center[p, h] + some.sigma[p, h] * some.shapes[some.shape_of[n], h], some.scale_of[n])
     if some.scale_of[n] == SAME and some.lowest[p] >= 0:
         values = np.maximum(values, 0)
     return float(MASS @ values), values
