@@ -133,7 +133,8 @@ def as_forecast(ready: Prepared, said: Outlook, model: PanelModel, told: Told | 
     told = told or Told()
     every = np.arange(len(ready.series))
     rows = _rows(ready, said, [model], every, ready.series.newest, np.zeros(len(every), np.int64))
-    return Forecast(rows, _reasons(ready, told), _members(ready, said, told), model, _outside(told))
+    rows, unsound = _finite(rows, every, ready.batch.sizes.horizon)
+    return Forecast(rows, _reasons(ready, told, unsound), _members(ready, said, told), model, _outside(told))
 
 
 def _known(ready: Prepared, table: pa.Table, map_blocks: MapBlocks) -> Known:
@@ -195,8 +196,9 @@ def backtest(
         y[chosen] = from_scale(y[chosen], int(scale))
     rows = rows.add_column(2, "cutoff", _as_stamps(np.repeat(cutoff, horizon), ready.series.stamps))
     rows = rows.append_column("y", pa.array(y.ravel()))
+    rows, unsound = _finite(rows, series, horizon)
     nothing = _members(ready, said, told)
-    return Forecast(rows, _reasons(ready, told), nothing, models[-1], _outside(told))
+    return Forecast(rows, _reasons(ready, told, unsound), nothing, models[-1], _outside(told))
 
 
 def _stamps_before(ready: Prepared, series: Ints, back: Ints) -> Ints:
@@ -246,8 +248,16 @@ def _rows(
     return pa.table(columns | {name: pa.array(quantiles[k]) for k, name in enumerate(QUANTILE_COLUMNS)})
 
 
-def _reasons(ready: Prepared, told: Told) -> pa.Table:
-    pairs = sorted({*ready.series.reasons.items(), *((str(ready.series.ids[s]), why) for s, why in told.failures)})
+def _finite(rows: pa.Table, series: Ints, horizon: int) -> tuple[pa.Table, Ints]:
+    """Return the rows of forecasts all of whose numbers are finite, and the series that had another."""
+    ends = [rows[name].to_numpy() for name in ("mean", QUANTILE_COLUMNS[0], QUANTILE_COLUMNS[-1])]
+    fine = np.isfinite(ends).all(axis=0).reshape(-1, horizon).all(axis=1)
+    return (rows if fine.all() else rows.filter(pa.array(np.repeat(fine, horizon)))), np.unique(series[~fine])
+
+
+def _reasons(ready: Prepared, told: Told, unsound: Ints) -> pa.Table:
+    why_not = [*told.failures, *((s, "NOT_FINITE") for s in unsound)]
+    pairs = sorted({*ready.series.reasons.items(), *((str(ready.series.ids[s]), why) for s, why in why_not)})
     names, reasons = zip(*pairs, strict=True) if pairs else ((), ())
     return pa.table({"unique_id": pa.array(names, pa.string()), "reason": pa.array(reasons, pa.string())})
 

@@ -36,8 +36,8 @@ INPUTS = (
 )
 """Inputs of the spread, all logarithms relative to the series' own past error at that step."""
 WIDTH = len(INPUTS)
-LEAST_ERROR = 1e-3
-"""A smaller error, relative to past ones, counts as this: its logarithm would say too much."""
+LEAST_ERROR, LARGEST_ERROR = 1e-3, 1e6
+"""A smaller or larger error, relative to past ones, counts as this: its logarithm would say too much."""
 PRIOR_ROWS = 40.0
 """Rows that what other panels taught is worth when the spread is fitted."""
 PRIOR_QUANTILES, PRIOR_HORIZON = 60.0, 400.0
@@ -141,7 +141,8 @@ def fit_spread(error: Floats, base: Floats, inputs: Floats, prior: Floats) -> Fl
     fine = (base > 0) & np.isfinite(error)
     if not fine.any():
         return prior
-    target = np.log(np.maximum(np.abs(error[fine]) / base[fine], LEAST_ERROR))
+    with np.errstate(over="ignore"):
+        target = np.log(np.clip(np.abs(error[fine]) / base[fine], LEAST_ERROR, LARGEST_ERROR))
     x = inputs[fine]
     left = target - x @ prior
     steps = error.shape[1]

@@ -35,6 +35,7 @@ REASONS = {
     "TOO_FINE": "several values within one step of the frequency; aggregate them first",
     "NOT_NEW": "an update for a time that is known already; a revision needs a new fit",
     "NOT_FITTED": "an update for a series that was not there when the panel was fitted",
+    "NOT_FINITE": "its jumps over many orders of magnitude leave no finite quantile",
     "CONSTANT": "it never moved, so its intervals have no width",
     "MEMBER_RAISED": "a model from outside raised on it; the forecast stands without that model",
     "MEMBER_SHAPE": "a model from outside gave it a wrong number of steps; the forecast stands without that model",
@@ -42,7 +43,7 @@ REASONS = {
     "EXOGENOUS_MISSING": "exogenous values are missing at its end or for steps ahead; the forecast stands without",
 }
 """Reason codes of series, in words."""
-FATAL = ("DUPLICATE_STAMPS", "NO_VALUES", "TOO_SHORT", "OFF_SCALE", "HAS_GAPS", "TOO_FINE")
+FATAL = ("DUPLICATE_STAMPS", "NO_VALUES", "TOO_SHORT", "OFF_SCALE", "HAS_GAPS", "TOO_FINE", "NOT_FINITE")
 MOST_FILLED, SPARE = 3, 1_000
 """A series may be filled by three times its values and a thousand steps; what is sparser has another frequency."""
 

@@ -48,6 +48,10 @@ FEWEST_IN_FOLD = 0.25
 LEAST_PULL_GAIN = 0.003
 """Share of the absolute error that a pull must save, or the belief stays."""
 LARGEST_PULL_ERROR = 10.0
+SMALLEST_SCALE, LARGEST_NAIVE, LARGEST_STANDARDISED = 1e-150, 1e3, 50.0
+"""Series that move less do not tune; an error of the naive forecast beyond so many seasonal differences counts as this,
+so that one series that jumps after standing nearly still does not mute all others. For the same reason an error beyond
+so many spreads counts as this in the shape."""
 ROWS_A_SHOCK = 4.0
 """Backtest errors that are worth one independent error."""
 
@@ -302,8 +306,9 @@ def standardise(center: Floats, apart: Floats, prior: Floats, lessons: Lessons, 
     slopes = fit_spread(error, base, inputs, prior)
     sigma = np.empty_like(center)
     spread_of(base, inputs, slopes, sigma)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(sigma > 0, error / sigma, np.nan), slopes
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        standardised = np.clip(error / sigma, -LARGEST_STANDARDISED, LARGEST_STANDARDISED)
+        return np.where(sigma > 0, standardised, np.nan), slopes
 
 
 def _fit_lag_map(batch: Batch, counts: Ints) -> LagMap | None:
@@ -322,10 +327,11 @@ def _rows_of(spoken: Spoken, truth: Floats, relative: bool) -> Rows:
     naive_made = spoken.made[:, :, NAIVE]
     usable, closeness, features = looked(spoken)
     scale = spoken.statistics[:, 3]
-    fine = np.isfinite(scale) & (scale > 0)
+    fine = np.isfinite(scale) & (scale > SMALLEST_SCALE)
     weight = np.where(fine, 1 / np.where(fine, scale, 1.0), 0.0)
     naive = np.abs(truth - naive_made)
-    mean = float((naive * weight[:, None])[fine].mean()) if fine.any() else 1.0
+    scaled = np.minimum(naive * weight[:, None], LARGEST_NAIVE)[fine]
+    mean = float(scaled.mean()) if fine.any() else 1.0
     both = np.abs(truth) + np.abs(naive_made)
     share = float((2 * naive / np.where(both > 0, both, 1.0)).mean()) if relative and len(truth) else 0.0
     made = np.nan_to_num(spoken.made[:, steps], nan=0.0)

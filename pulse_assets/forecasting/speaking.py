@@ -46,7 +46,7 @@ class Outlook:
     center: Floats
     sigma: Floats
     weights: npt.NDArray[np.float32]
-    loss: npt.NDArray[np.float32]
+    loss: Floats
     lowest: Floats
 
 
@@ -58,8 +58,7 @@ def outlook_of(model: PanelModel, spoken: Spoken, expected: Floats, sizes: Spec,
     base, inputs = spread_parts(spoken, apart, expected, sizes)
     sigma = np.empty_like(center)
     spread_of(base, inputs, model.slopes, sigma)
-    few = (weights.astype(np.float32), spoken.loss.astype(np.float32))
-    return Outlook(center, sigma, *few, spoken.statistics[:, 5])
+    return Outlook(center, sigma, weights.astype(np.float32), spoken.loss, spoken.statistics[:, 5])
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def speak(
     if not parts:
         horizon = batch.sizes.horizon
         empty = np.empty((0, horizon))
-        return Outlook(empty, empty, np.empty((0, 2, POOL), np.float32), np.empty((0, POOL), np.float32), np.empty(0))
+        return Outlook(empty, empty, np.empty((0, 2, POOL), np.float32), np.empty((0, POOL)), np.empty(0))
     names = ("center", "sigma", "weights", "loss", "lowest")
     return Outlook(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

@@ -25,7 +25,7 @@ from pulse_assets.forecasting.bank import (
     step_season_levels,
     step_trends,
 )
-from pulse_assets.forecasting.emission import best_share, emit, least
+from pulse_assets.forecasting.emission import best_share, emit, least, span_tables
 from pulse_assets.forecasting.walk_state import (
     COUNT,
     FAMILY,
@@ -119,20 +119,24 @@ def _settle(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _refer(loss: Floats, weight: Floats, made: Floats) -> None:
+def _refer(loss: Floats, weight: Floats, made: Floats, ratios: Floats) -> None:
     """Fill the reference: the members' mean with weights by inverse cubed loss, the naive forecast before any loss."""
     lowest = np.inf
     for member in range(COUNT):
         if weight[member] > 1.0 and made[0, member] == made[0, member]:
             lowest = min(lowest, loss[member] / weight[member])
+    for member in range(COUNT):
+        ratios[member] = 0.0
+        if weight[member] > 1.0 and lowest < np.inf:
+            mean = loss[member] / weight[member]
+            ratio = lowest / mean if mean > 0.0 else 1.0
+            ratios[member] = ratio**3
     for i in range(made.shape[0]):
         total, over = 0.0, 0.0
         for member in range(COUNT):
-            if made[i, member] == made[i, member] and weight[member] > 1.0 and lowest < np.inf:
-                mean = loss[member] / weight[member]
-                ratio = lowest / mean if mean > 0.0 else 1.0
-                total += ratio**3 * made[i, member]
-                over += ratio**3
+            if made[i, member] == made[i, member]:
+                total += ratios[member] * made[i, member]
+                over += ratios[member]
         made[i, REFERENCE] = total / over if over > 0.0 else made[i, NAIVE]
 
 
@@ -211,6 +215,8 @@ def walk(  # noqa: C901 - one loop: passing the row to functions made a walk 2.3
         the slow mean of all; 1 without a season.
     """
     at_anchor, every = np.full(sizes.horizon, -1), np.arange(sizes.horizon)
+    few_spans, all_spans = span_tables(anchors), span_tables(every)
+    ratios = np.empty(COUNT)
     work = np.empty((4, sizes.order + 1 + sizes.horizon))  # see autoregression.work_of
     for i in range(len(anchors)):
         at_anchor[anchors[i]] = i
@@ -334,15 +340,15 @@ def walk(  # noqa: C901 - one loop: passing the row to functions made a walk 2.3
                 if t % sizes.stride == 0 and t > SHORTEST:
                     q = (t // sizes.stride) % sizes.pending
                     made_at[q] = t
-                    emit(t, sizes, row, anchors, waiting[q], work)
-                    _refer(losses, weights, waiting[q])
+                    emit(t, sizes, row, anchors, few_spans, waiting[q], work)
+                    _refer(losses, weights, waiting[q], ratios)
                     _choose_one_step(t, sizes, row)
             q = (t // sizes.stride) % sizes.pending
             if made_at[q] == t and len(anchors) == sizes.horizon:  # just said for the losses
                 made[p, :, : COUNT + 1] = waiting[q]
             else:
-                emit(t, sizes, row, every, made[p], work)
-                _refer(losses, weights, made[p])
+                emit(t, sizes, row, every, all_spans, made[p], work)
+                _refer(losses, weights, made[p], ratios)
             _tell(t, ends, losses, weights, spreads, scale, loss[p], spread[p], statistics[p])
             _tell_phases(t, m1, scale[2], phase, phases[p])
         state.seen[s] = t

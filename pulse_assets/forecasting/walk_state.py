@@ -86,7 +86,7 @@ def spec(season: int, season_2: int, horizon: int, memory: int = 0) -> Spec:
     memory
         Newest observations that must stay at hand for others, for example a ridge on lags.
     """
-    stride = max(1, -(-horizon // 4))
+    stride = max(1, horizon // 2 if horizon <= 6 else -(-horizon // 4))
     while season > 1 and math.gcd(stride, season) > 1:  # else losses would see some places in the season only
         stride += 1
     order, longest = min(max(season + 1, 6), 26), max(season, season_2, 1)

@@ -231,6 +231,43 @@ def test_a_bad_series_has_a_reason_and_changes_no_bit_of_another(
     assert as_bytes(ours_back.rows) == as_bytes(tested.rows)
 
 
+MAD: dict[str, np.ndarray] = {
+    "nearly_still_then_jumps": np.append(5 + 1e-14 * np.sin(np.arange(60)), [6.0, 6.0, 6.0]),
+    "next_to_nothing": np.concatenate([np.zeros(20), [1e-300], np.zeros(20), [1.0, 0.0]]),
+    "smallest_there_is": np.append(np.full(30, 5e-324), np.zeros(30)),
+    "one_outlier": np.append(np.sin(np.arange(50)), [1e90, 0, 0, 0, 0, 0, 0]),
+    "explodes": np.geomspace(1e-90, 1e90, 80),
+    "alternates": 1e80 * (-1.0) ** np.arange(60),
+}
+
+
+@pytest.mark.parametrize("what", MAD)
+@pytest.mark.parametrize("kind", ["other", "return"])
+def test_a_mad_series_moves_its_neighbours_only_so_far(what: str, kind: str) -> None:
+    """It has its say in what the panel shares, like any other, but a bounded one."""
+    ours, theirs = (
+        ask(table(PANEL), kind=kind).rows,
+        of(ask(table(PANEL | {"mad": MAD[what]}), kind=kind).rows, list(PANEL)),
+    )
+    before, after = (rows["q900"].to_numpy() - rows["q100"].to_numpy() for rows in (ours, theirs))
+    assert ((after > before / 10) & (after < before * 20)).all()
+    assert (np.abs(ours["q500"].to_numpy() - theirs["q500"].to_numpy()) < before).all()
+
+
+@pytest.mark.parametrize("call", [ask, ask_back])
+def test_a_series_without_finite_quantiles_is_left_out_and_told(call: Callable[..., Forecast]) -> None:
+    some = {name: np.abs(y) + 1 for name, y in PANEL.items()}
+    found = call(table(some | {"wild": np.array([1e-300, *[1e-8] * 5, 1e-14, *[1e-8] * 6])}), kind="price")
+    assert reasons(found) == {"wild": "NOT_FINITE"}
+    assert set(some) <= set(found.rows["unique_id"].to_pylist())
+    assert all(np.isfinite(found.rows[name].to_numpy()).all() for name in NUMBERS)
+
+
+def test_values_beyond_single_precision_are_forecast_like_any_other() -> None:
+    found = ask(table({"large": np.append(np.zeros(6), 4e38)} | PANEL))
+    assert np.isfinite(found.members["loss"].to_numpy()).all()
+
+
 def test_a_price_of_zero_is_off_its_scale() -> None:
     some = {name: np.abs(y) + 1 for name, y in PANEL.items()}
     some["s4"][30] = 0

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pulse_assets.forecasting import calibrate
 from pulse_assets.forecasting.calibrate import (
     INPUTS,
+    LARGEST_ERROR,
     LEAST_ERROR,
     PRIOR_ROWS,
     WIDTH,
@@ -162,6 +163,16 @@ def test_many_rows_find_the_slopes_and_none_keep_the_prior(rng: np.random.Genera
     np.testing.assert_allclose(fit_spread(error, base, inputs, prior), slopes, atol=0.05)
     np.testing.assert_array_equal(fit_spread(error, np.zeros_like(base), inputs, slopes), slopes)
     np.testing.assert_array_equal(fit_spread(error[:0], base[:0], inputs[:0], slopes), slopes)
+
+
+def test_errors_beyond_all_measure_count_as_large_ones(rng: np.random.Generator) -> None:
+    """One series whose past errors were next to nothing must not bend the slopes of all others."""
+    error, base, inputs = errors_with(rng, np.zeros(WIDTH), 30)
+    prior = np.zeros(WIDTH)
+    error[3], base[3] = 1.0, 1e-320
+    found = fit_spread(error, base, inputs, prior)
+    base[3] = 1 / LARGEST_ERROR
+    np.testing.assert_allclose(found, fit_spread(error, base, inputs, prior), rtol=1e-9)
 
 
 def test_rows_without_base_or_error_do_not_count(rng: np.random.Generator) -> None:
