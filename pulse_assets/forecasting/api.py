@@ -35,8 +35,8 @@ from pulse_assets.signals.calendars import add_steps
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-CUTOFFS_A_REFIT = 63
-"""Backtest cutoffs that share one panel model: a quarter of weekdays."""
+CUTOFFS_A_REFIT = 126
+"""Backtest cutoffs that share one panel model: half a year of weekdays."""
 SHOWN_WEIGHT = 0.01
 
 

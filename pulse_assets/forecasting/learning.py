@@ -255,7 +255,7 @@ def learn(batch: Batch, counts: Ints, map_blocks: MapBlocks) -> "Iterator[Lesson
             starts[low : high + 1] - starts[low],
             plan.origins[starts[low] : starts[high]],
         )
-        for low, high in blocks_of(len(own), starts)
+        for low, high in blocks_of(len(own), starts, batch.sizes.horizon)
     )
     everything = _joined(list(map_blocks(_listen, works)), batch.sizes)
     for refit, rows in enumerate(plan.rows):

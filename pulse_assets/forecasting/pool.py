@@ -26,7 +26,7 @@ LAGS = COUNT + 1
 POOL = COUNT + 2
 """Columns of the pool."""
 NEWEST, ZERO = range(2)
-SERIES_A_BLOCK, ORIGINS_A_BLOCK = 64, 4_096
+SERIES_A_BLOCK, STEPS_A_BLOCK = 64, 40_000
 
 
 @dataclass(frozen=True)
@@ -154,12 +154,12 @@ def hear_lags(
     )
 
 
-def blocks_of(series: int, starts: Ints) -> list[tuple[int, int]]:
-    """Cut series into blocks of bounded size and number of origins."""
-    cuts, low = [], 0
+def blocks_of(series: int, starts: Ints, horizon: int) -> list[tuple[int, int]]:
+    """Cut series into blocks of bounded size: so many series, so many steps said at all their origins."""
+    cuts, low, most = [], 0, STEPS_A_BLOCK // horizon
     while low < series:
         high = low + 1
-        while high < min(series, low + SERIES_A_BLOCK) and starts[high + 1] - starts[low] <= ORIGINS_A_BLOCK:
+        while high < min(series, low + SERIES_A_BLOCK) and starts[high + 1] - starts[low] <= most:
             high += 1
         cuts.append((low, high))
         low = high

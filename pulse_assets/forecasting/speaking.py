@@ -108,7 +108,7 @@ def speak(
             models,
             explain,
         )
-        for low, high in blocks_of(len(batch), starts)
+        for low, high in blocks_of(len(batch), starts, batch.sizes.horizon)
         if starts[high] > starts[low]
     )
     parts = list(map_blocks(_speak, works))

@@ -141,7 +141,7 @@ def test_the_size_of_chunks_and_blocks_changes_no_bit(
 ) -> None:
     monkeypatch.setattr(engine, "ROWS_A_CHUNK", rows_a_chunk)
     monkeypatch.setattr(pool, "SERIES_A_BLOCK", series_a_block)
-    monkeypatch.setattr(pool, "ORIGINS_A_BLOCK", origins_a_block)
+    monkeypatch.setattr(pool, "STEPS_A_BLOCK", 5 * origins_a_block)
     assert as_bytes(forecasts(rows, ORIGINS)) == as_bytes(made)
 
 
