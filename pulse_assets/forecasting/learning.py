@@ -36,7 +36,8 @@ from pulse_assets.numerics.threads import one_thread
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-BACKTEST_ROWS = 6_000
+BACKTEST_ROWS, BACKTEST_STEPS = 6_000, 120_000
+"""Backtest rows at most, and steps ahead of all of them at most."""
 FEWEST_ORIGINS, MOST_ORIGINS = 24, 64
 PAST_USED = 0.6
 """Share of a series' past over which its backtest origins are spread: shocks are common to the series of a panel."""
@@ -120,14 +121,15 @@ class _Plan:
 
 def _plan(batch: Batch, counts: Ints) -> _Plan:
     order = np.argsort(batch.code, kind="stable")
+    most = min(BACKTEST_ROWS, BACKTEST_STEPS // batch.sizes.horizon)
     chosen: list[tuple[Ints, Ints]] = []
     for refit in range(counts.shape[1]):
         known = int((counts[:, refit] > 0).sum())
         fewest = FEWEST_ORIGINS if batch.relative else MOST_ORIGINS
-        wanted = int(np.clip(BACKTEST_ROWS // max(known, 1), fewest, MOST_ORIGINS))
+        wanted = int(np.clip(most // max(known, 1), fewest, MOST_ORIGINS))
         series, origins, total = [], [], 0
         for s in order:
-            if total >= BACKTEST_ROWS:
+            if total >= most:
                 break
             some = backtest_origins(int(counts[s, refit]), batch.sizes, wanted)
             series.append(np.full(len(some), s))
