@@ -126,9 +126,10 @@ def read_series(table: pa.Table, freq: str, *, gap_policy: str = "ffill") -> Ser
     codes, stamps, y, twice = _in_order(table, codes, stamps, y)
     reasons: dict[str, str] = {str(ids[code]): "DUPLICATE_STAMPS" for code in np.unique(codes[twice])}
     finite = np.isfinite(y)
-    silent = np.setdiff1d(codes, codes[finite])
-    reasons |= {str(ids[code]): "NO_VALUES" for code in silent}
-    codes, stamps, y = codes[finite], stamps[finite], y[finite]
+    silent = (np.bincount(codes, minlength=len(ids)) > 0) & (np.bincount(codes, finite, len(ids)) == 0)
+    reasons |= {str(ids[code]): "NO_VALUES" for code in np.flatnonzero(silent)}
+    if not finite.all():
+        codes, stamps, y = codes[finite], stamps[finite], y[finite]
     steps = _steps(codes, stamps, freq, kind)
     reasons = {str(ids[code]): "TOO_FINE" for code in np.unique(codes[1:][steps == 0])} | reasons
     missing = np.bincount(codes[1:], np.maximum(steps - 1, 0), len(ids)) if len(codes) > 1 else np.zeros(len(ids))
@@ -138,8 +139,10 @@ def read_series(table: pa.Table, freq: str, *, gap_policy: str = "ffill") -> Ser
         reasons.setdefault(str(ids[code]), "HAS_GAPS" if refused else "GAPS_FILLED")
     fatal = np.array([reasons.get(str(name)) in FATAL for name in ids], bool)
     kept = ~fatal[codes] if len(codes) else np.empty(0, bool)
-    codes, stamps, y = codes[kept], stamps[kept], y[kept]
-    codes, stamps, y = _filled(codes, stamps, y, _steps(codes, stamps, freq, kind), gap_policy)
+    if not kept.all():
+        codes, stamps, y = codes[kept], stamps[kept], y[kept]
+        steps = _steps(codes, stamps, freq, kind)
+    codes, stamps, y = _filled(codes, stamps, y, steps, gap_policy)
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
     offsets = np.append(starts, len(codes)).astype(np.int64)
     names = ids[codes[starts]] if len(starts) else ids[:0]

@@ -26,7 +26,7 @@ LAGS = COUNT + 1
 POOL = COUNT + 2
 """Columns of the pool."""
 NEWEST, ZERO = range(2)
-SERIES_A_BLOCK, STEPS_A_BLOCK = 128, 40_000
+SERIES_A_BLOCK, STEPS_A_BLOCK = 64, 40_000
 
 
 @dataclass(frozen=True)
