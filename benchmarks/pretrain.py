@@ -13,11 +13,13 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.report import Report
@@ -44,6 +46,7 @@ class Panel:
     name: str
     file: str
     panel_class: str
+    known_until: date | None
     batch: Batch
     lessons: Lessons
 
@@ -75,7 +78,7 @@ def load(argument: str) -> Panel:
     )
     lessons = next(iter(learn(batch, (lengths - horizon)[:, None], inline)))
     name = f"{path.stem}{'' if mean_of == 1 else f' by {mean_of}'} ({len(values)} series, h {horizon})"
-    return Panel(name, path.name, panel_class, batch, lessons)
+    return Panel(name, path.name, panel_class, _last_day(path), batch, lessons)
 
 
 def _histories(path: Path) -> list[np.ndarray]:
@@ -86,6 +89,12 @@ def _histories(path: Path) -> list[np.ndarray]:
     table = table.sort_by([("unique_id", "ascending"), ("ds", "ascending")])
     codes = table["unique_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     return np.split(table["y"].to_numpy(), np.flatnonzero(np.diff(codes)) + 1)
+
+
+def _last_day(path: Path) -> date | None:
+    """Return the last day in a file; None where its stamps are no dates."""
+    newest = pc.max(pq.read_table(path, columns=["ds"])["ds"]).as_py()
+    return newest.date() if isinstance(newest, datetime) else None
 
 
 def _averaged(y: np.ndarray, count: int) -> np.ndarray:
@@ -130,9 +139,11 @@ def as_json(panels: list[Panel]) -> dict[str, object]:
     """Return the file's content."""
     classes: dict[str, object] = {}
     for panel_class in CLASSES:
+        own = [panel for panel in panels if panel.panel_class == panel_class]
         gate, slopes, quantiles = trained_for(panel_class, panels)
         classes[panel_class] = {
-            "trained_on": [panel.name for panel in panels if panel.panel_class == panel_class],
+            "trained_on": [panel.name for panel in own],
+            "known_until": str(max(panel.known_until for panel in own if panel.known_until)),
             "gate": [
                 {name: np.round(gate[end, k, : INPUTS + 1], DIGITS).tolist() for k, name in enumerate(COLUMNS)}
                 for end in range(2)

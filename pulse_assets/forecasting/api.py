@@ -24,8 +24,8 @@ from pulse_assets.forecasting.learning import PanelModel, fit_models
 from pulse_assets.forecasting.members import PoolMember
 from pulse_assets.forecasting.outside import Told, add_exogenous, add_members, learn_exogenous, named
 from pulse_assets.forecasting.past import Known
-from pulse_assets.forecasting.prepared import Prepared, prepare
-from pulse_assets.forecasting.prior import COLUMNS
+from pulse_assets.forecasting.prepared import Prepared, newest_day, prepare
+from pulse_assets.forecasting.prior import COLUMNS, Prior, prior_on
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
 from pulse_assets.forecasting.speaking import Outlook, speak
 from pulse_assets.forecasting.walk_state import SHORTEST
@@ -116,7 +116,7 @@ def forecast(
     ready = prepare(table, freq=freq, horizon=horizon, season=season, kind=kind, gap_policy=gap_policy)
     known = _known(ready, table, map_blocks)
     counts = np.diff(ready.batch.offsets)
-    model = fit_models(ready.batch, counts[:, None], ready.prior, map_blocks)[0]
+    model = fit_models(ready.batch, counts[:, None], [ready.prior], map_blocks)[0]
     every = np.arange(len(counts) + 1)
     serving = np.zeros(len(counts), np.int64)
     said = speak(ready.batch, every, counts, serving, counts[:, None], [model], map_blocks, explain=True)
@@ -175,7 +175,7 @@ def backtest(
     refit = np.arange(cutoffs) // cutoffs_a_refit
     first_ago = ago[np.arange(0, cutoffs, cutoffs_a_refit)]
     known = np.maximum(lengths[:, None] - first_ago, 0)
-    models = fit_models(batch, known, ready.prior, map_blocks)
+    models = fit_models(batch, known, _priors(ready, first_ago), map_blocks)
     origins = lengths[:, None] - ago
     asked = origins >= SHORTEST
     starts = np.concatenate(([0], np.cumsum(asked.sum(axis=1))))
@@ -199,6 +199,15 @@ def backtest(
     rows, unsound = _finite(rows, series, horizon)
     nothing = _members(ready, said, told)
     return Forecast(rows, _reasons(ready, told, unsound), nothing, models[-1], _outside(told))
+
+
+def _priors(ready: Prepared, ago: Ints) -> list[Prior]:
+    """Return the prior that each refit may use, which lies so many steps before the newest observations."""
+    if ready.series.stamps == "integer" or not len(ready.series):
+        return [ready.prior] * len(ago)
+    every = np.arange(len(ready.series))
+    days = [newest_day(_stamps_before(ready, every, np.full(len(every), back))) for back in ago]
+    return [prior_on(ready.panel_class, day) for day in days]
 
 
 def _stamps_before(ready: Prepared, series: Ints, back: Ints) -> Ints:

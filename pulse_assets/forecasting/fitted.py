@@ -58,7 +58,7 @@ class Fitted:
         """Fit a table; options as for :func:`~pulse_assets.forecasting.api.forecast`."""
         ready = prepare(table, **options)
         counts = np.diff(ready.batch.offsets)
-        return cls(ready, fit_models(ready.batch, counts[:, None], ready.prior, map_blocks)[0])
+        return cls(ready, fit_models(ready.batch, counts[:, None], [ready.prior], map_blocks)[0])
 
     @classmethod
     def frozen(cls, table: pa.Table, model: PanelModel, fitted_on: dict[str, int], **options: Any) -> Self:  # noqa: ANN401

@@ -4,7 +4,7 @@ Learned at a *refit* from what was known then, and frozen until the next. Nothin
 :mod:`.speaking`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,7 +157,7 @@ def _listen(work: _Walking) -> Spoken:
     return listen(work.batch, work.starts, work.origins)
 
 
-def fit_models(batch: Batch, counts: Ints, prior: Prior, map_blocks: MapBlocks) -> list[PanelModel]:
+def fit_models(batch: Batch, counts: Ints, priors: Sequence[Prior], map_blocks: MapBlocks) -> list[PanelModel]:
     """Learn what a panel has to teach by each of R refits.
 
     Parameters
@@ -166,13 +166,14 @@ def fit_models(batch: Batch, counts: Ints, prior: Prior, map_blocks: MapBlocks) 
         Series in any order.
     counts
         Observations known at each refit, shape ``(S, R)``; 0 where a series was unknown or is told otherwise later.
-    prior
-        What other panels taught.
+    priors
+        What other panels had taught by each refit, R of them.
     map_blocks
         Where the walks run.
     """
     with one_thread():
-        return [_taught(lessons, prior, batch) for lessons in learn(batch, counts, map_blocks)]
+        taught = zip(learn(batch, counts, map_blocks), priors, strict=True)
+        return [_taught(lessons, prior, batch) for lessons, prior in taught]
 
 
 def _taught(lessons: "Lessons", prior: Prior, batch: Batch) -> PanelModel:

@@ -78,7 +78,7 @@ def pool_then(known: Known, counts: Ints, ago: Ints) -> Past:
     """
     batch, horizon = known.batch, known.batch.sizes.horizon
     fitted_on = np.maximum(counts - ago[0], 0)[:, None]
-    models = fit_models(batch, fitted_on, known.prior, known.map_blocks)
+    models = fit_models(batch, fitted_on, [known.prior] * fitted_on.shape[1], known.map_blocks)
     places = counts[:, None] - ago
     asked = places >= SHORTEST
     starts = np.concatenate(([0], np.cumsum(asked.sum(axis=1)))).astype(np.int64)

@@ -27,7 +27,7 @@ from pulse_assets.forecasting.lags import lags_of
 from pulse_assets.forecasting.learning import PanelModel, fit_models
 from pulse_assets.forecasting.pack import Floats, Ints, Panel
 from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
-from pulse_assets.forecasting.prior import CLASSES, COLUMNS, load_prior
+from pulse_assets.forecasting.prior import CLASSES, COLUMNS, load_prior, prior_on
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
 from pulse_assets.forecasting.references import ReferenceBank
 from pulse_assets.forecasting.rows import forecast_rows
@@ -84,7 +84,7 @@ class PooledEngine:
     @property
     def version(self) -> str:
         """Version of the engine and of what ships for panels that have taught nothing yet."""
-        return "pulse-1-" + load_prior(CLASSES[0]).version[:6]
+        return "pulse-2-" + load_prior(CLASSES[0])[1].version[:6]
 
     def forecast(self, panel: Panel, origins: list[date], map_blocks: MapBlocks = inline) -> Iterator[pa.Table]:
         """Yield the forecasts of all models; see :class:`pulse_assets.forecasting.engine.Forecaster`.
@@ -135,7 +135,8 @@ class PooledEngine:
         refits, serving = np.unique([knows_from(origin) for origin in origins], return_inverse=True)
         fitted_on = part.known_counts(refits)
         fitted_on[fitted_on > sound[:, None]] = 0
-        models = fit_models(batch, fitted_on, load_prior(panel_class(kind)), map_blocks)
+        priors = [prior_on(panel_class(kind), _day_before(refit)) for refit in refits]
+        models = fit_models(batch, fitted_on, priors, map_blocks)
         counts = part.known_counts(ends)
         asked = part.is_fresh(counts, ends) & (counts >= LEAST) & (counts <= sound[:, None])
         series, place = np.nonzero(asked)
@@ -147,6 +148,11 @@ class PooledEngine:
         said_at = np.full(asked.shape, -1, np.int64)
         said_at[series, place] = np.cumsum(new) - 1
         return Group(segments, scale, asked, said_at, serving, models, outlook)
+
+
+def _day_before(end: int) -> date:
+    """Return the last day that is over at an end, in microseconds since 1970."""
+    return (np.datetime64(int(end), "us") - np.timedelta64(1, "us")).astype("datetime64[D]").astype(object)  # type: ignore[no-any-return]
 
 
 def _batch(part: Panel, horizon: int, freq: str, kind: str) -> tuple[Batch, Ints, Ints]:

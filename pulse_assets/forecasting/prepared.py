@@ -1,6 +1,7 @@
 """From a table of anyone's to a batch on its scale: options are checked, faults of series told as reasons. Pure."""
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from pulse_assets.forecasting.frames import Series, frequency, read_series
 from pulse_assets.forecasting.kinds import KINDS, SAME, SEASONS, panel_class, scale_of, sound_counts, to_scale
 from pulse_assets.forecasting.lags import lags_of
 from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
-from pulse_assets.forecasting.prior import Prior, load_prior
+from pulse_assets.forecasting.prior import Prior, prior_on
 from pulse_assets.forecasting.walk_state import SHORTEST, spec
 
 Floats = npt.NDArray[np.float64]
@@ -27,6 +28,7 @@ class Prepared:
     batch: Batch
     scale: Ints
     freq: str
+    panel_class: str
     prior: Prior
 
 
@@ -85,4 +87,10 @@ def prepare(
         code=series.code[good],
         reasons=reasons,
     )
-    return Prepared(kept, whole, scale[good], freq, load_prior(panel_class(kind)))
+    day = newest_day(kept.newest) if series.stamps == "datetime" else None
+    return Prepared(kept, whole, scale[good], freq, panel_class(kind), prior_on(panel_class(kind), day))
+
+
+def newest_day(stamps: Ints) -> date | None:
+    """Return the day of the newest stamp (microseconds since 1970), None without any."""
+    return stamps.max().astype("datetime64[us]").astype("datetime64[D]").astype(object) if len(stamps) else None

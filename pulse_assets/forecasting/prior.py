@@ -1,11 +1,13 @@
 """What other panels taught, as it ships: gate, spread and shape of errors for panels that have taught nothing yet.
 
 ``prior.json`` is written by ``python -m benchmarks.pretrain``, which also says what it was trained on and how it does
-on panels that were left out.
+on panels that were left out. It saw data up to a day that it names: what is made as of an earlier day starts from the
+plain prior, which has seen nothing.
 """
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from importlib.resources import files
 
@@ -55,9 +57,33 @@ def plain_prior() -> Prior:
     return Prior(plain_gate(len(COLUMNS)), slopes, np.asarray(ndtri(LEVELS) * 1.25), "plain")
 
 
+def prior_on(panel_class: str, day: date | None) -> Prior:
+    """Return the prior that may be used as of a day: the plain one before the shipped one's data ended.
+
+    Parameters
+    ----------
+    panel_class
+        One of :data:`CLASSES`.
+    day
+        None where stamps are no dates; the shipped prior is used then.
+
+    Raises
+    ------
+    ValueError
+        There is no such class.
+
+    Examples
+    --------
+    >>> prior_on("market", date(2015, 1, 1)).version
+    'plain'
+    """
+    known_until, shipped = load_prior(panel_class)
+    return shipped if day is None or day > known_until else plain_prior()
+
+
 @lru_cache(maxsize=4)
-def load_prior(panel_class: str) -> Prior:
-    """Return the prior that ships for a class of panels.
+def load_prior(panel_class: str) -> tuple[date, Prior]:
+    """Return the prior that ships for a class of panels, and the last day of the data that it saw.
 
     Raises
     ------
@@ -75,4 +101,5 @@ def load_prior(panel_class: str) -> Prior:
                 gate[end, COLUMNS.index(name), : INPUTS + 1] = row
     slopes = np.zeros(WIDTH)
     slopes[: len(stored["slopes"])] = stored["slopes"]
-    return Prior(gate, slopes, np.array(stored["quantiles"]), str(content["version"]))
+    prior = Prior(gate, slopes, np.array(stored["quantiles"]), str(content["version"]))
+    return date.fromisoformat(stored["known_until"]), prior

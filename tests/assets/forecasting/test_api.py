@@ -23,11 +23,11 @@ from pulse_resources.compute import Compute
 
 NUMBERS = ["mean", *QUANTILE_COLUMNS]
 HORIZON = 5
-START = np.datetime64("2024-01-01", "us")
+START = np.datetime64("2025-01-01", "us")
 
 
 def table(series: dict[str, np.ndarray], **more: object) -> pa.Table:
-    """Daily series that begin on the first day of 2024."""
+    """Daily series that begin on the first day of 2025, when the shipped prior may be used."""
     ids = [name for name, y in series.items() for _ in y]
     days = np.concatenate([START + np.arange(len(y)) * np.timedelta64(1, "D") for y in series.values()])
     return pa.table({"unique_id": ids, "ds": days, "y": np.concatenate([*series.values()]).astype(float)} | more)
@@ -92,7 +92,7 @@ def test_rows_come_by_series_and_step_with_the_stamps_that_follow(made: Forecast
     keys = list(zip(made.rows["unique_id"].to_pylist(), made.rows["h"].to_pylist(), strict=True))
     assert keys == [(name, h) for name in sorted(PANEL) for h in range(1, HORIZON + 1)]
     for name, h, ds in zip(*(made.rows[column].to_pylist() for column in ("unique_id", "h", "ds")), strict=True):
-        assert ds == datetime(2024, 1, 1) + timedelta(days=len(PANEL[name]) - 1 + h)  # noqa: DTZ001 - naive as asked
+        assert ds == datetime(2025, 1, 1) + timedelta(days=len(PANEL[name]) - 1 + h)  # noqa: DTZ001 - naive as asked
     assert len(made.reasons) == 0
 
 
@@ -201,7 +201,7 @@ def test_where_blocks_run_changes_no_bit(
 
 
 def with_rows(rows: pa.Table, name: str, stamps: list[int], y: list[float]) -> pa.Table:
-    """Append a series with values on some days of 2024, in front."""
+    """Append a series with values on some days of 2025, in front."""
     days = START + np.array(stamps) * np.timedelta64(1, "D")
     return pa.concat_tables([pa.table({"unique_id": [name] * len(y), "ds": days, "y": np.array(y, float)}), rows])
 
@@ -284,7 +284,7 @@ def test_series_share_what_the_panel_teaches_and_nothing_else() -> None:
     """
     ready = api.prepare(table(PANEL), freq="D", horizon=HORIZON)
     counts = np.diff(ready.batch.offsets)
-    model = fit_models(ready.batch, counts[:, None], ready.prior, inline)[0]
+    model = fit_models(ready.batch, counts[:, None], [ready.prior], inline)[0]
     together = said_of(ready, np.arange(len(counts)), model)
     for series in range(len(counts)):
         alone = said_of(ready, np.array([series]), model)
@@ -356,7 +356,7 @@ def test_another_future_changes_no_bit_of_the_past(kind: str) -> None:
 
 
 def cutoff_number(rows: pa.Table, some: dict[str, np.ndarray], number: int) -> pa.Table:
-    days = {name: datetime(2024, 1, 1) + timedelta(days=len(y) - 1 - HORIZON - 7 + number) for name, y in some.items()}  # noqa: DTZ001
+    days = {name: datetime(2025, 1, 1) + timedelta(days=len(y) - 1 - HORIZON - 7 + number) for name, y in some.items()}  # noqa: DTZ001
     keys = zip(rows["unique_id"].to_pylist(), rows["cutoff"].to_pylist(), strict=True)
     return rows.filter(pa.array([days[name] == cutoff for name, cutoff in keys]))
 
@@ -373,7 +373,7 @@ def test_backtest_rows_carry_what_came(kind: str) -> None:
     rows = ask_back(table(some), kind=kind).rows
     assert rows.column_names == ["unique_id", "h", "cutoff", "ds", *NUMBERS, "y"]
     for name, ds, y in zip(*(rows[column].to_pylist() for column in ("unique_id", "ds", "y")), strict=True):
-        day = (ds.replace(tzinfo=UTC) - datetime(2024, 1, 1, tzinfo=UTC)).days
+        day = (ds.replace(tzinfo=UTC) - datetime(2025, 1, 1, tzinfo=UTC)).days
         assert y == pytest.approx(some[name][day], rel=1e-9, abs=1e-12)
     ahead = pc.subtract(rows["ds"], rows["cutoff"]).to_numpy() / np.timedelta64(1, "D")
     np.testing.assert_array_equal(ahead, rows["h"].to_numpy())
@@ -385,7 +385,7 @@ def test_cutoffs_lie_steps_apart_and_those_before_four_values_are_left_out(step:
     for name, n in (("long", len(PANEL["s0"])), ("short", 14)):
         cutoffs = sorted(set(of(rows, [name])["cutoff"].to_pylist()))
         counts = [n - HORIZON - step * k for k in range(7, -1, -1)]
-        expected = [datetime(2024, 1, 1) + timedelta(days=c - 1) for c in counts if c >= SHORTEST]  # noqa: DTZ001
+        expected = [datetime(2025, 1, 1) + timedelta(days=c - 1) for c in counts if c >= SHORTEST]  # noqa: DTZ001
         assert cutoffs == expected
 
 
@@ -417,9 +417,9 @@ def test_gaps_are_filled_and_told_or_refused() -> None:
 
 def test_of_vintages_the_last_known_counts() -> None:
     rows = table(PANEL)
-    first = rows.append_column("known_at", pa.array([datetime(2024, 6, 1, tzinfo=UTC)] * len(rows)))
+    first = rows.append_column("known_at", pa.array([datetime(2025, 6, 1, tzinfo=UTC)] * len(rows)))
     wrong = first.set_column(2, "y", pc.multiply(first["y"], 3.0))
-    earlier = wrong.set_column(3, "known_at", pa.array([datetime(2024, 5, 1, tzinfo=UTC)] * len(rows)))
+    earlier = wrong.set_column(3, "known_at", pa.array([datetime(2025, 5, 1, tzinfo=UTC)] * len(rows)))
     assert as_bytes(ask(pa.concat_tables([first, earlier])).rows) == as_bytes(ask(rows).rows)
 
 
@@ -455,7 +455,7 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "refit": (lambda: ask_back(table(PANEL), cutoffs_a_refit=-1), "must be at least 1"),
     "zones": (
         lambda: ask(
-            pa.table({"unique_id": ["a"] * 2, "ds": ["2024-01-01T00:00Z", "2024-01-02T00:00+01:00"], "y": [1, 2]})
+            pa.table({"unique_id": ["a"] * 2, "ds": ["2025-01-01T00:00Z", "2025-01-02T00:00+01:00"], "y": [1, 2]})
         ),
         "mixes time zones",
     ),
