@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -175,7 +175,8 @@ def backtest(
     refit = np.arange(cutoffs) // cutoffs_a_refit
     first_ago = ago[np.arange(0, cutoffs, cutoffs_a_refit)]
     known = np.maximum(lengths[:, None] - first_ago, 0)
-    models = fit_models(batch, known, _priors(ready, first_ago), map_blocks)
+    priors = _priors(ready, first_ago)
+    models = fit_models(batch, known, priors, map_blocks)
     origins = lengths[:, None] - ago
     asked = origins >= SHORTEST
     starts = np.concatenate(([0], np.cumsum(asked.sum(axis=1))))
@@ -184,7 +185,8 @@ def backtest(
     series = np.repeat(np.arange(len(lengths)), asked.sum(axis=1))
     told, panel = Told(), _known(ready, table, map_blocks)
     if panel.drivers is not None:
-        maps = [learn_exogenous(panel, counts) for counts in known.T]
+        by_refit = zip(known.T, priors, strict=True)
+        maps = [learn_exogenous(replace(panel, prior=prior), counts) for counts, prior in by_refit]
         said, told = add_exogenous(panel, maps, serving, series, origins[asked], said)
     back = (lengths[series] - origins[asked]).astype(np.int64)
     cutoff = _stamps_before(ready, series, back)
