@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from pulse_assets.forecasting import kinds
 from pulse_assets.forecasting.pack import MICROSECONDS_A_DAY, Panel
 
 Block = TypeVar("Block")
@@ -19,9 +20,10 @@ Result = TypeVar("Result")
 
 MODELS = ("naive", "pulse", "seasonal_naive")
 """Models in ``gold/forecasts``, in alphabetical order; on a day any of them may have nothing to say of a series."""
-LOG_KINDS = ("price", "volatility")
+LOG_KINDS = tuple(kind for kind, scale in kinds.SCALES.items() if scale == kinds.EXPONENTIAL)
 ROWS_A_CHUNK = 50_000
-SEASONS = {"h": 24, "D": 7, "B": 5, "W": 52, "MS": 12, "QS": 4, "YS": 1}
+SEASONS = {freq: season for freq, (season, _) in kinds.SEASONS.items()}
+"""The one season that a reference model repeats."""
 HORIZONS = {"h": 24, "D": 7, "B": 5, "W": 4, "MS": 3, "QS": 2, "YS": 1}
 """Steps ahead by frequency: a week of weekdays, a quarter of months."""
 LARGEST = 1e150

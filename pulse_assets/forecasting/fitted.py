@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pulse_assets.forecasting.api import Forecast, as_forecast
 from pulse_assets.forecasting.engine import MapBlocks, inline
-from pulse_assets.forecasting.frames import read_series
+from pulse_assets.forecasting.frames import read_series, steps_apart
 from pulse_assets.forecasting.kinds import to_scale
 from pulse_assets.forecasting.lags import lags_of, move_tails, tail_length
 from pulse_assets.forecasting.learning import PanelModel, fit_models
@@ -21,7 +21,6 @@ from pulse_assets.forecasting.pool import PARTS, hear_lags, listen
 from pulse_assets.forecasting.prepared import Prepared, prepare
 from pulse_assets.forecasting.speaking import outlook_of
 from pulse_assets.forecasting.walk_state import State, new_state
-from pulse_assets.signals.calendars import steps_between
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -123,13 +122,9 @@ class Fitted:
 
     def _missing(self, place: int, newest: int, count: int) -> int:
         """Return how many steps lie between the newest known observation and the first of ``count`` new ones."""
-        if self.ready.series.stamps == "integer":
-            steps = newest - int(self.newest[place])
-        else:
-            times = np.array([self.newest[place], newest]).astype("datetime64[us]")
-            calendar = "weekday" if self.ready.freq == "B" else "none"
-            steps = int(steps_between(times[:1], times[1:], self.ready.freq, calendar)[0])
-        return steps - count
+        newest_known, stamps = self.newest[place : place + 1], self.ready.series.stamps
+        steps = steps_apart(newest_known, np.array([newest]), self.ready.freq, stamps)
+        return int(steps[0]) - count
 
     def _last_value(self, place: int) -> float:
         return float(self._tails.values[self._tails.offsets[place + 1] - 1])

@@ -6,7 +6,6 @@ Faults of the table (a missing column, an unknown frequency, mixed time zones) a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +59,6 @@ class Series:
         Finite observations, shape ``(N,)``, and where each series begins, shape ``(S + 1,)``.
     newest
         Time stamp of each series' last observation: microseconds since 1970, or steps where stamps are integers.
-    code
-        Hash of each id, shape ``(S,)``.
     stamps
         ``datetime`` or ``integer``.
     reasons
@@ -72,7 +69,6 @@ class Series:
     values: Floats
     offsets: Ints
     newest: Ints
-    code: Ints
     stamps: str
     reasons: Mapping[str, str]
 
@@ -146,9 +142,8 @@ def read_series(table: pa.Table, freq: str, *, gap_policy: str = "ffill") -> Ser
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
     offsets = np.append(starts, len(codes)).astype(np.int64)
     names = ids[codes[starts]] if len(starts) else ids[:0]
-    hashes = np.fromiter((crc32(str(name).encode()) for name in names), np.int64, len(names))
     newest = stamps[offsets[1:] - 1] if len(names) else np.empty(0, np.int64)
-    return Series(names, y, offsets, newest, hashes, kind, reasons)
+    return Series(names, y, offsets, newest, kind, reasons)
 
 
 def _columns(table: pa.Table, freq: str) -> tuple[npt.NDArray[np.object_], Ints, Ints, Floats, str]:

@@ -27,10 +27,14 @@ def panel_class(kind: str) -> str:
     return "market" if kind in MARKET_KINDS else "other"
 
 
-def scale_of(kind: str, first: float) -> int:
-    """Return the scale for a kind; a sentiment whose first value is not within (-1, 1) is walked as it is."""
+def scale_of(kind: str, first: Floats) -> Ints:
+    """Return the scale of series of a kind from their first values; shapes alike.
+
+    A sentiment whose first value is not within (-1, 1) is walked as it is.
+    """
     scale = SCALES.get(kind, SAME)
-    return SAME if scale == BOUNDED and not abs(first) < 1.0 else scale
+    leaves = (scale == BOUNDED) & ~(np.abs(first) < 1.0)
+    return np.asarray(np.where(leaves, SAME, scale).astype(np.int64))
 
 
 def to_scale(values: Floats, scale: Ints) -> Floats:

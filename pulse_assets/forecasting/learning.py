@@ -15,7 +15,6 @@ from pulse_assets.forecasting.engine import MapBlocks
 from pulse_assets.forecasting.lags import LagMap, fit_lags, lags_of
 from pulse_assets.forecasting.pool import (
     NEWEST,
-    PARTS,
     Batch,
     Spoken,
     anchors_at,
@@ -23,6 +22,7 @@ from pulse_assets.forecasting.pool import (
     blocks_of,
     expected_spreads,
     hear_lags,
+    joined,
     listen,
     looked,
     spread_parts,
@@ -260,16 +260,11 @@ def learn(batch: Batch, counts: Ints, map_blocks: MapBlocks) -> "Iterator[Lesson
         )
         for low, high in blocks_of(len(own), starts, batch.sizes.horizon)
     )
-    everything = _joined(list(map_blocks(_listen, works)), batch.sizes)
+    heard = list(map_blocks(_listen, works))
+    everything = joined(heard) if heard else Spoken.empty(0, batch.sizes)
     for refit, rows in enumerate(plan.rows):
         spoken = everything.take(rows)
         yield _learn(batch, counts[:, refit], sample, place[rows], plan.origins[rows], own, spoken)
-
-
-def _joined(heard: list[Spoken], sizes: Spec) -> Spoken:
-    if not heard:
-        return Spoken.empty(0, sizes)
-    return Spoken(*(np.concatenate([getattr(part, name) for part in heard]) for name in PARTS))
 
 
 @dataclass(frozen=True)

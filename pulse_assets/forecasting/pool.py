@@ -5,7 +5,9 @@ was known at a *refit*; :mod:`.speaking` visits the origins asked for and applie
 tables or kinds of series.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from pulse_assets.forecasting.walk_state import COUNT, NAIVE, STATISTICS, Spec, 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Rows = TypeVar("Rows")
 
 LAGS = COUNT + 1
 """Column of the map on lags, behind the walk's members and their reference."""
@@ -100,6 +103,12 @@ class Spoken:
     def take(self, rows: Ints) -> "Spoken":
         """Return a copy of some origins."""
         return Spoken(*(getattr(self, name)[rows] for name in PARTS))
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Return values of one dataclass of arrays, at least one, as one: each array behind the other."""
+    kind = type(parts[0])
+    return kind(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(kind)))  # type: ignore[arg-type]
 
 
 def listen(batch: Batch, starts: Ints, origins: Ints, state: State | None = None) -> Spoken:

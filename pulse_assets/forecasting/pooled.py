@@ -7,12 +7,12 @@ was known then, so a forecast at an origin depends neither on later data nor on 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pulse_assets.forecasting.batches import scaled_batch
 from pulse_assets.forecasting.engine import (
     HORIZONS,
     MapBlocks,
@@ -22,17 +22,14 @@ from pulse_assets.forecasting.engine import (
     origin_chunks,
     origin_end,
 )
-from pulse_assets.forecasting.kinds import SAME, SEASONS, panel_class, scale_of, sound_counts, to_scale
-from pulse_assets.forecasting.lags import lags_of
+from pulse_assets.forecasting.kinds import SEASONS, panel_class
 from pulse_assets.forecasting.learning import PanelModel, fit_models
 from pulse_assets.forecasting.pack import Floats, Ints, Panel
-from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
 from pulse_assets.forecasting.prior import CLASSES, COLUMNS, load_prior, prior_on
 from pulse_assets.forecasting.quantile_rows import fill_quantiles
 from pulse_assets.forecasting.references import ReferenceBank
 from pulse_assets.forecasting.rows import forecast_rows
 from pulse_assets.forecasting.speaking import Outlook, speak
-from pulse_assets.forecasting.walk_state import spec
 from pulse_assets.numerics.quantiles import LEVELS
 
 Bools = npt.NDArray[np.bool_]
@@ -130,7 +127,10 @@ class PooledEngine:
     def _ask(self, panel: Panel, segments: Ints, origins: list[date], map_blocks: MapBlocks, explain: bool) -> Group:
         part = panel.select(segments)
         freq, kind = str(part.freq[0]), str(part.kind[0])
-        batch, scale, sound = _batch(part, self.horizons[freq], freq, kind)
+        made = scaled_batch(
+            part.ids, part.values, part.offsets, kind=kind, seasons=SEASONS[freq], horizon=self.horizons[freq]
+        )
+        batch, sound = made.batch, made.sound
         ends = np.array([origin_end(origin) for origin in origins], np.int64)
         refits, serving = np.unique([knows_from(origin) for origin in origins], return_inverse=True)
         fitted_on = part.known_counts(refits)
@@ -147,28 +147,12 @@ class PooledEngine:
         outlook = speak(batch, starts, count[new], model[new], fitted_on, models, map_blocks, explain=explain)
         said_at = np.full(asked.shape, -1, np.int64)
         said_at[series, place] = np.cumsum(new) - 1
-        return Group(segments, scale, asked, said_at, serving, models, outlook)
+        return Group(segments, made.scale, asked, said_at, serving, models, outlook)
 
 
 def _day_before(end: int) -> date:
     """Return the last day that is over at an end, in microseconds since 1970."""
     return (np.datetime64(int(end), "us") - np.timedelta64(1, "us")).astype("datetime64[D]").astype(object)  # type: ignore[no-any-return]
-
-
-def _batch(part: Panel, horizon: int, freq: str, kind: str) -> tuple[Batch, Ints, Ints]:
-    """Return segments on their scale, which scale that is, and how many values of each can be walked."""
-    lengths = np.diff(part.offsets)
-    scale = np.array([scale_of(kind, first) for first in part.values[part.offsets[:-1]]], np.int64)
-    scaled = to_scale(part.values, np.repeat(scale, lengths))
-    sound = sound_counts(scaled, part.offsets)
-    season, season_2 = SEASONS[freq]
-    is_market = panel_class(kind) == "market"
-    code = np.fromiter((crc32(str(name).encode()) for name in part.ids), np.int64, len(part))
-    sizes = spec(season, season_2, horizon, lags_of(season, season_2) + 1)
-    may_log = (scale == SAME) & (not is_market)
-    anchor = ZERO if kind == "return" else NEWEST
-    batch = Batch(scaled, part.offsets, may_log, code, sizes, relative=not is_market, anchor=anchor)
-    return batch, scale, sound
 
 
 def _quantiles(groups: list[Group], asked: Bools, horizon: Ints, piece: slice) -> tuple[Floats, Floats]:

@@ -7,15 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pulse_assets.forecasting.batches import scaled_batch
 from pulse_assets.forecasting.frames import Series, frequency, read_series
-from pulse_assets.forecasting.kinds import KINDS, SAME, SEASONS, panel_class, scale_of, sound_counts, to_scale
-from pulse_assets.forecasting.lags import lags_of
-from pulse_assets.forecasting.pool import NEWEST, ZERO, Batch
+from pulse_assets.forecasting.kinds import KINDS, SEASONS, panel_class
+from pulse_assets.forecasting.pool import Batch
 from pulse_assets.forecasting.prior import Prior, prior_on
-from pulse_assets.forecasting.walk_state import SHORTEST, spec
+from pulse_assets.forecasting.walk_state import SHORTEST
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 LONGEST_HORIZON = 1_000
 
@@ -54,41 +55,34 @@ def prepare(
     if min(first, second) < 0 or max(first, second) > LONGEST_HORIZON:
         raise ValueError(f"a season must have 0 to {LONGEST_HORIZON:,} steps; came {season}")
     series = read_series(table, freq, gap_policy=gap_policy)
+    made = scaled_batch(series.ids, series.values, series.offsets, kind=kind, seasons=(first, second), horizon=horizon)
     lengths = np.diff(series.offsets)
-    scale = np.array([scale_of(kind, first_value) for first_value in series.values[series.offsets[:-1]]], np.int64)
-    scaled = to_scale(series.values, np.repeat(scale, lengths))
-    off = sound_counts(scaled, series.offsets) < lengths
-    short = lengths < SHORTEST
+    off, short = made.sound < lengths, lengths < SHORTEST
+    good = np.flatnonzero(~off & ~short)
+    batch, scale = made.batch.select(good), made.scale[good]
     reasons = dict(series.reasons)
     reasons |= {str(name): "TOO_SHORT" for name in series.ids[short]}
     reasons |= {str(name): "OFF_SCALE" for name in series.ids[off]}
-    good = np.flatnonzero(~off & ~short)
-    for name, low, high in zip(series.ids[good], series.offsets[:-1][good], series.offsets[1:][good], strict=True):
-        if scaled[low] == scaled[high - 1] and (scaled[low:high] == scaled[low]).all():
-            reasons.setdefault(str(name), "CONSTANT")
-    sizes = spec(max(first, 1), second, horizon, lags_of(max(first, 1), second) + 1)
-    is_market = panel_class(kind) == "market"
-    whole = Batch(
-        scaled,
-        series.offsets,
-        np.full(len(series), not is_market),
-        series.code,
-        sizes,
-        relative=not is_market,
-        anchor=ZERO if kind == "return" else NEWEST,
-    ).select(good)
-    whole = replace(whole, may_log=whole.may_log & (scale[good] == SAME))
+    for name in series.ids[good][_constant(batch)]:
+        reasons.setdefault(str(name), "CONSTANT")
     kept = replace(
         series,
         ids=series.ids[good],
         values=np.empty(0),
-        offsets=whole.offsets,
+        offsets=batch.offsets,
         newest=series.newest[good],
-        code=series.code[good],
         reasons=reasons,
     )
     day = newest_day(kept.newest) if series.stamps == "datetime" else None
-    return Prepared(kept, whole, scale[good], freq, panel_class(kind), prior_on(panel_class(kind), day))
+    return Prepared(kept, batch, scale, freq, panel_class(kind), prior_on(panel_class(kind), day))
+
+
+def _constant(batch: Batch) -> Bools:
+    """Return which series never moved, shape ``(S,)``."""
+    begins = batch.offsets[:-1]
+    if not len(begins):
+        return np.zeros(0, bool)
+    return np.asarray(np.minimum.reduceat(batch.values, begins) == np.maximum.reduceat(batch.values, begins))
 
 
 def newest_day(stamps: Ints) -> date | None:

@@ -18,6 +18,7 @@ from pulse_assets.forecasting.pool import (
     blocks_of,
     expected_spreads,
     hear_lags,
+    joined,
     listen,
     spread_parts,
 )
@@ -116,8 +117,7 @@ def speak(
         horizon = batch.sizes.horizon
         empty = np.empty((0, horizon))
         return Outlook(empty, empty, np.empty((0, 2, POOL), np.float32), np.empty((0, POOL)), np.empty(0))
-    names = ("center", "sigma", "weights", "loss", "lowest")
-    return Outlook(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return joined(parts)
 
 
 def _speak(work: _Speaking) -> Outlook:
@@ -142,7 +142,5 @@ def say(work: _Speaking, spoken: Spoken) -> Outlook:
         parts.append(outlook_of(model, part, expected, work.batch.sizes, work.batch.anchor))
         places.append(rows)
     back = np.argsort(np.concatenate(places), kind="stable")
-    names = ("center", "sigma", "weights", "loss", "lowest")
-    center, sigma, weights, loss, lowest = (np.concatenate([getattr(part, n) for part in parts])[back] for n in names)
-    nothing = len(series) if work.explain else 0
-    return Outlook(center, sigma, weights[:nothing], loss[:nothing], lowest)
+    said, told = joined(parts), back if work.explain else back[:0]
+    return Outlook(said.center[back], said.sigma[back], said.weights[told], said.loss[told], said.lowest[back])
