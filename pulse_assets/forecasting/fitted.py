@@ -15,7 +15,8 @@ from pulse_assets.forecasting.api import Forecast, as_forecast
 from pulse_assets.forecasting.engine import MapBlocks, inline
 from pulse_assets.forecasting.frames import read_series, steps_apart
 from pulse_assets.forecasting.kinds import to_scale
-from pulse_assets.forecasting.lags import lags_of, move_tails, tail_length
+from pulse_assets.forecasting.lag_forecasts import move_tails, tail_length
+from pulse_assets.forecasting.lags import lags_of
 from pulse_assets.forecasting.learning import PanelModel, fit_models
 from pulse_assets.forecasting.pool import PARTS, hear_lags, listen
 from pulse_assets.forecasting.prepared import Prepared, prepare

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from pulse_assets.forecasting.calibrate import WIDTH, spread_inputs
 from pulse_assets.forecasting.gate import INPUTS, blend, look
-from pulse_assets.forecasting.lags import LagMap, apply_lags
+from pulse_assets.forecasting.lag_forecasts import apply_lags
+from pulse_assets.forecasting.lags import LagMap
 from pulse_assets.forecasting.volatility import Volatility
 from pulse_assets.forecasting.walk import walk
 from pulse_assets.forecasting.walk_state import COUNT, NAIVE, STATISTICS, Spec, State, anchors_of, new_state

@@ -5,102 +5,26 @@ Arrays in, arrays out. Which series are forecast, and where variances and residu
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 from scipy import sparse
 from scipy.sparse.linalg import splu
-from scipy.special import ndtri
 
+from pulse_assets.forecasting.hierarchy import Hierarchy, refuse, wrong_shape
+from pulse_assets.forecasting.sample_paths import ROWS_A_BLOCK, added_up, complete_residuals
 from pulse_assets.numerics.quantiles import LEVELS
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ranks = npt.NDArray[np.uint16]
 
-TOTAL = "total"
-PATHS = 2000
-"""Sample paths of a bottom-up quantile: the 1 % quantile of a sum is then read from 20 of them."""
-MIN_RESIDUALS = 20
-"""Columns without NaN that a residual matrix needs before it tells a dependence."""
 FLOOR = 1e-12
 """Least variance as a share of the largest."""
 SUM_FLOOR = 1e-10
 """Least variance of a sum as a share of its series' together: less would cost the equations too many digits."""
 UNKNOWN = 1e3
 """Variance of a bottom series that has none, as a multiple of the largest."""
-ROWS_A_BLOCK = 1024
-NAMES_SHOWN = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Hierarchy:
-    """All nodes in the order of their names, and how the bottom series add up to them.
-
-    Attributes
-    ----------
-    names
-        The n nodes, sorted: bottom ids, ``column=group`` for each group, and ``total``.
-    summing
-        Sparse matrix S of zeros and ones, shape ``(n, b)``; its columns are the bottom series, sorted.
-    is_bottom
-        Shape ``(n,)``: whether a node is a bottom series.
-    """
-
-    names: tuple[str, ...]
-    summing: sparse.csr_array
-    is_bottom: Bools
-
-    @classmethod
-    def from_groups(cls, table: pa.Table) -> "Hierarchy":
-        """Build the hierarchy of bottom series from the groups that each belongs to.
-
-        Groupings may cross (sector by country); a node for every pair needs a column that holds the pair.
-
-        Parameters
-        ----------
-        table
-            Column ``unique_id`` of the bottom series, one row each, and one column a grouping, all text.
-
-        Raises
-        ------
-        ValueError
-            Rows or names are missing, null, empty or given twice.
-
-        Examples
-        --------
-        >>> table = pa.table({"unique_id": ["a", "b", "c"], "sector": ["x", "x", "y"]})
-        >>> hierarchy = Hierarchy.from_groups(table)
-        >>> hierarchy.names
-        ('a', 'b', 'c', 'sector=x', 'sector=y', 'total')
-        >>> hierarchy.summing.toarray().astype(int)[3:].tolist()
-        [[1, 1, 0], [0, 0, 1], [1, 1, 1]]
-        """
-        ids, groupings = _columns(table)
-        sets = {name: np.unique(group, return_inverse=True) for name, group in groupings.items()}
-        nodes = [*ids, TOTAL, *(f"{name}={group}" for name, (groups, _) in sets.items() for group in groups)]
-        _refuse(_repeated(nodes), "nodes must have names of their own", "rename the bottom series or the group")
-        names = tuple(sorted(nodes))
-        place = {name: row for row, name in enumerate(names)}
-        column = np.argsort(np.argsort(ids, kind="stable"))
-        rows = [np.array([place[name] for name in ids]), np.full(len(ids), place[TOTAL])]
-        rows += [
-            np.array([place[f"{name}={group}"] for group in groups])[code] for name, (groups, code) in sets.items()
-        ]
-        ones = np.ones(len(ids) * len(rows))
-        shape = (len(names), len(ids))
-        summing = sparse.csr_array((ones, (np.concatenate(rows), np.tile(column, len(rows)))), shape=shape)
-        is_bottom = np.zeros(len(names), bool)
-        is_bottom[rows[0]] = True
-        return cls(names, summing, is_bottom)
-
-    @property
-    def aggregation(self) -> sparse.csr_array:
-        """Rows of ``summing`` above the bottom, shape ``(n - b, b)``."""
-        return self.summing[~self.is_bottom]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,19 +93,20 @@ def bottom_up(
 
     Examples
     --------
+    >>> import pyarrow as pa
     >>> pair = Hierarchy.from_groups(pa.table({"unique_id": ["a", "b"]}))
     >>> bottom_up(pair, np.array([[1.0], [2.0], [np.nan]])).mean.ravel().tolist()
     [1.0, 2.0, 3.0]
     """
     _check(hierarchy, mean, quantiles, levels)
     is_bottom = hierarchy.is_bottom
-    known = _complete(hierarchy, residuals, is_bottom)
+    known = complete_residuals(hierarchy, residuals, is_bottom)
     lowest = 0.0 if non_negative else -np.inf
     point = np.asarray(hierarchy.summing @ np.maximum(mean[is_bottom], lowest))
     reasons = ("",) * len(hierarchy.names)
     if quantiles is None:
         return Reconciled(point, None, reasons)
-    made = _added_up(hierarchy, point, np.maximum(quantiles, lowest), ~is_bottom, levels, known, seed)
+    made = added_up(hierarchy, point, np.maximum(quantiles, lowest), ~is_bottom, levels, known, seed)
     return Reconciled(point, np.maximum(made, lowest), reasons)
 
 
@@ -230,6 +155,7 @@ def min_trace(
 
     Examples
     --------
+    >>> import pyarrow as pa
     >>> pair = Hierarchy.from_groups(pa.table({"unique_id": ["a", "b"]}))
     >>> made = min_trace(pair, np.array([[1.0], [2.0], [6.0]]), None, np.ones(3))
     >>> made.mean.ravel().round(9).tolist()
@@ -238,7 +164,7 @@ def min_trace(
     _check(hierarchy, mean, quantiles, levels)
     is_bottom = hierarchy.is_bottom
     weights, reasons = _weights(hierarchy, residual_variance, np.isnan(mean))
-    known = _complete(hierarchy, residuals, np.any(np.isfinite(weights), axis=1))
+    known = complete_residuals(hierarchy, residuals, np.any(np.isfinite(weights), axis=1))
     bottom, shrink = mean[is_bottom].astype(np.float64), np.ones(mean.shape)
     for columns, gain in _gains(hierarchy, weights):
         bottom[:, columns] += gain.moves(_misses(hierarchy, mean[:, columns]))
@@ -252,7 +178,7 @@ def min_trace(
     shrink[weights >= UNKNOWN] = 1.0
     made = np.maximum(point[..., None] + shrink[..., None] * (quantiles - mean[..., None]), lowest)
     shapeless = np.any(np.isnan(made).any(axis=2) | np.isinf(weights), axis=1)
-    made = _added_up(hierarchy, point, made, shapeless, levels, known, seed)
+    made = added_up(hierarchy, point, made, shapeless, levels, known, seed)
     return Reconciled(point, np.maximum(made, lowest), reasons)
 
 
@@ -326,8 +252,8 @@ def _observed(hierarchy: Hierarchy, gain: _Gain, residuals: Floats) -> Floats:
 def _weights(hierarchy: Hierarchy, variance: Floats, missing: Bools) -> tuple[Floats, tuple[str, ...]]:
     """Return variances relative to the largest of each horizon, all of them usable, and the reasons."""
     if variance.shape not in (missing.shape, missing.shape[:1]):
-        _wrong("residual_variance", f"{missing.shape[:1]} or {missing.shape}", variance.shape)
-    _refuse(_names(hierarchy, variance < 0), "variances must not be negative", "pass mean squared errors")
+        wrong_shape("residual_variance", f"{missing.shape[:1]} or {missing.shape}", variance.shape)
+    refuse(_names(hierarchy, variance < 0), "variances must not be negative", "pass mean squared errors")
     given = np.broadcast_to(variance if variance.ndim == 2 else variance[:, None], missing.shape)
     unknown = ~np.isfinite(given)
     known = np.where(unknown, 0.0, given)
@@ -347,141 +273,27 @@ def _weights(hierarchy: Hierarchy, variance: Floats, missing: Bools) -> tuple[Fl
     return weights, tuple(reasons.tolist())
 
 
-def _added_up(
-    hierarchy: Hierarchy,
-    point: Floats,
-    quantiles: Floats,
-    rows: Bools,
-    levels: Floats,
-    residuals: Floats | None,
-    seed: int,
-) -> Floats:
-    """Return the quantiles, those of some rows above the bottom made anew from sample paths of the bottom."""
-    if not rows.any():
-        return quantiles
-    is_bottom = hierarchy.is_bottom
-    spreads = quantiles[is_bottom] - point[is_bottom][..., None]
-    ranks = _ranks(len(spreads), None if residuals is None else residuals[is_bottom], seed)
-    draw = _drawing(levels)
-    sums = sparse.csc_array(hierarchy.summing[rows])
-    made = quantiles.copy()
-    for h in range(point.shape[1]):
-        paths = np.zeros((sums.shape[0], PATHS))
-        for low in range(0, len(spreads), ROWS_A_BLOCK):
-            block = slice(low, low + ROWS_A_BLOCK)
-            paths += sums[:, block] @ np.take_along_axis(spreads[block, h] @ draw, ranks[block].astype(np.intp), axis=1)
-        spread = np.quantile(paths, levels, axis=1, method="hazen").T
-        made[rows, h] = point[rows, h, None] + np.maximum.accumulate(spread, axis=1)
-    return made
-
-
-def _drawing(levels: Floats) -> Floats:
-    """Return the matrix that takes quantiles to values at evenly spaced probabilities, shape ``(Q, PATHS)``."""
-    given, asked = ndtri(levels), ndtri((np.arange(PATHS) + 0.5) / PATHS)
-    right = np.clip(np.searchsorted(given, asked), 1, len(given) - 1)
-    share = (asked - given[right - 1]) / (given[right] - given[right - 1])
-    matrix = np.zeros((len(given), PATHS))
-    matrix[right - 1, np.arange(PATHS)] = 1 - share
-    matrix[right, np.arange(PATHS)] = share
-    return matrix
-
-
-def _ranks(count: int, residuals: Floats | None, seed: int) -> Ranks:
-    """Return each path's rank among the values of a bottom series, shape ``(b, PATHS)``; chance breaks ties."""
-    random = np.random.Generator(np.random.Philox(seed))
-    ranks = np.empty((count, PATHS), np.uint16)
-    for low in range(0, count, ROWS_A_BLOCK):
-        some = ranks[low : low + ROWS_A_BLOCK]
-        chance = random.random(some.shape)
-        errors = np.zeros(some.shape)
-        if residuals is not None:
-            times = np.arange(PATHS) * residuals.shape[1] // PATHS
-            errors = residuals[low : low + ROWS_A_BLOCK, times]
-        order = np.lexsort((chance, errors), axis=1)
-        np.put_along_axis(some, order, np.arange(PATHS, dtype=np.uint16)[None], axis=1)
-    return ranks
-
-
-def _complete(hierarchy: Hierarchy, residuals: Floats | None, needed: Bools) -> Floats | None:
-    """Return the columns of the residuals that are finite in the rows needed, zeros in the others."""
-    if residuals is None:
-        return None
-    if residuals.ndim != 2 or len(residuals) != len(hierarchy.names):
-        _wrong("residuals", f"({len(hierarchy.names)}, T)", residuals.shape)
-    whole = np.where(needed[:, None], residuals, 0.0)
-    whole = whole[:, np.isfinite(whole).all(axis=0)]
-    if whole.shape[1] < MIN_RESIDUALS:
-        raise ValueError(
-            f"expected at least {MIN_RESIDUALS} columns of residuals that are finite in all {needed.sum()} rows with a "
-            f"say, came {whole.shape[1]} of {residuals.shape[1]}: pass more history, or no residuals"
-        )
-    return whole
-
-
 def _check(hierarchy: Hierarchy, mean: Floats, quantiles: Floats | None, levels: Floats) -> None:
     """Refuse arrays that do not fit the hierarchy, or say nothing about a bottom series."""
     nodes = len(hierarchy.names)
     if mean.ndim != 2 or len(mean) != nodes:
-        _wrong("mean", f"({nodes}, H)", mean.shape)
+        wrong_shape("mean", f"({nodes}, H)", mean.shape)
     if len(levels) < 2 or not (np.diff(levels, prepend=0, append=1) > 0).all():
         raise ValueError(f"levels must be two or more that rise within (0, 1); came {levels.tolist()}")
     if quantiles is None:
         quantiles = np.empty((*mean.shape, 0))
     elif quantiles.shape != (*mean.shape, len(levels)):
-        _wrong("quantiles", f"{(*mean.shape, len(levels))}", quantiles.shape)
+        wrong_shape("quantiles", f"{(*mean.shape, len(levels))}", quantiles.shape)
     empty = np.isnan(mean) | np.isnan(quantiles).any(axis=2)
     infinite = np.isinf(mean) | np.isinf(quantiles).any(axis=2)
     crossing = np.any(np.diff(quantiles, axis=2) < 0, axis=2)
     silent = empty & hierarchy.is_bottom[:, None]
-    _refuse(_names(hierarchy, infinite), "forecasts must be finite, or NaN above the bottom", "leave the series out")
-    _refuse(_names(hierarchy, silent), "every bottom series needs a forecast", "forecast these, or leave them out")
-    _refuse(_names(hierarchy, crossing), "quantiles must not fall along the levels", "sort them first")
-
-
-def _columns(table: pa.Table) -> tuple[npt.NDArray[np.object_], dict[str, npt.NDArray[np.object_]]]:
-    """Return the bottom ids and the group of each in every grouping."""
-    _refuse(_repeated(table.column_names), "columns must have names of their own", "rename one of each")
-    if "unique_id" not in table.column_names or not table.num_rows:
-        raise ValueError(
-            "expected a table with a column unique_id and one row for each bottom series, came "
-            f"{table.num_rows} rows of {table.column_names}: pass the bottom series and their groups"
-        )
-    columns = {name: _texts(name, table[name]) for name in table.column_names}
-    ids = columns.pop("unique_id")
-    _refuse(_repeated(ids.tolist()), "unique_id must name a bottom series once", "keep one row for each")
-    return ids, columns
-
-
-def _texts(name: str, column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise ValueError(f"expected text in column {name}, came {column.type}: cast it to strings")
-    texts = column.cast(pa.string())
-    empty = pc.sum(pc.equal(pc.fill_null(texts, ""), "")).as_py()
-    if empty:
-        raise ValueError(
-            f"expected a text in every row of column {name}, came {empty} null or empty of {len(texts)}: "
-            "name the group, such as none"
-        )
-    return np.asarray(texts.to_numpy(zero_copy_only=False), object)
-
-
-def _repeated(names: list[str]) -> list[str]:
-    found, counts = np.unique(np.array(names, object), return_counts=True)
-    return [str(name) for name in found[counts > 1]]
+    refuse(_names(hierarchy, infinite), "forecasts must be finite, or NaN above the bottom", "leave the series out")
+    refuse(_names(hierarchy, silent), "every bottom series needs a forecast", "forecast these, or leave them out")
+    refuse(_names(hierarchy, crossing), "quantiles must not fall along the levels", "sort them first")
 
 
 def _names(hierarchy: Hierarchy, rows: Bools) -> list[str]:
     """Return the names of the nodes marked at any horizon."""
     marked = rows.reshape(len(hierarchy.names), -1).any(axis=1)
     return [hierarchy.names[row] for row in np.flatnonzero(marked)]
-
-
-def _refuse(names: list[str], expected: str, remedy: str) -> None:
-    if names:
-        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-        raise ValueError(f"{expected}; came {', '.join(names[:NAMES_SHOWN])}{more}: {remedy}")
-
-
-def _wrong(what: str, expected: str, came: tuple[int, ...]) -> NoReturn:
-    raise ValueError(f"{what} must have shape {expected}, in the order of the hierarchy's names; came {came}")

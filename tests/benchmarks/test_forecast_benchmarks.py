@@ -202,3 +202,15 @@ def test_missing_panel_is_told_in_one_line(
     with pytest.raises(SystemExit):
         printed("forecast_speed", capsys, monkeypatch, "--panel", str(tmp_path / "nothing.parquet"), "--rounds", "1")
     assert "no panel at" in capsys.readouterr().err
+
+
+def test_coverage_counts_what_past_intervals_caught(
+    panel: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--freq", "MS", "--horizon", str(HORIZON), "--cutoffs", "3")
+    rows = printed("forecast_coverage", capsys, monkeypatch, str(panel), *options)
+    assert metrics(rows) == {"coverage_80", "coverage_95", "worst_origin_95", "hits_1", "hits_5"}
+    found = {row["metric"]: row["value"] for row in rows}
+    assert 0 <= found["coverage_80"] <= found["coverage_95"] <= 1
+    assert found["worst_origin_95"] <= found["coverage_95"]
+    assert found["hits_1"] <= found["hits_5"]

@@ -193,3 +193,15 @@ def test_a_forecast_at_hand_does_not_change_when_the_panel_moves_on() -> None:
     before = as_bytes(early)
     fitted.update(table(series, 70))
     assert as_bytes(early) == before
+
+
+def test_a_weekly_release_that_a_holiday_moved_is_the_next_step() -> None:
+    """Six days, or eight, are one step of a week: the reader takes them so, and an update must count as it does."""
+    mondays = START + np.arange(120) * np.timedelta64(7, "D")
+    moved = mondays.copy()
+    moved[-1] -= np.timedelta64(1, "D")
+    y = 50 + np.sin(np.arange(120) / 5)
+    rows = pa.table({"unique_id": ["a"] * 120, "ds": moved, "y": y})
+    fitted = Fitted.fit(rows.slice(0, 119), freq="W", horizon=4).update(rows.slice(119))
+    assert fitted.counts.tolist() == [120]
+    assert "NOT_NEW" not in fitted.forecast().reasons["reason"].to_pylist()

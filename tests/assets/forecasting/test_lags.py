@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pulse_assets.forecasting import lags as fast
-from pulse_assets.forecasting.lags import ALL, JUDGED, LARGEST, STRENGTHS, LagMap, apply_lags, fit_lags, lags_of
+from pulse_assets.forecasting.lag_forecasts import JUDGED, apply_lags
+from pulse_assets.forecasting.lags import ALL, LARGEST, STRENGTHS, LagMap, fit_lags, lags_of
 from pulse_assets.forecasting.walk_state import FORGET, anchors_of
 
 LAGS, HORIZON, SEASON, STRIDE = 6, 4, 3, 2

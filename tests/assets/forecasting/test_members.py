@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse_assets.forecasting.members import (
-    FoundationMember,
-    MlForecastMember,
-    PoolMember,
-    SktimeMember,
-    StatsForecastMember,
-    guarded_forecast,
-)
+from pulse_assets.forecasting.adapters import FoundationMember, MlForecastMember, SktimeMember, StatsForecastMember
+from pulse_assets.forecasting.members import PoolMember, guarded_forecast
 
 Floats = np.ndarray
 

@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pulse_assets.forecasting.adapters import MlForecastMember, StatsForecastMember
 from pulse_assets.forecasting.api import Forecast, forecast
-from pulse_assets.forecasting.members import MlForecastMember, PoolMember, StatsForecastMember
+from pulse_assets.forecasting.members import PoolMember
 
 Floats = np.ndarray
 SERIES, LENGTH, HORIZON = 30, 90, 4

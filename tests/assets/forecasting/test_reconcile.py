@@ -11,14 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from pulse_assets.forecasting.reconcile import (
-    FLOOR,
-    MIN_RESIDUALS,
-    Hierarchy,
-    Reconciled,
-    bottom_up,
-    min_trace,
-)
+from pulse_assets.forecasting.hierarchy import Hierarchy
+from pulse_assets.forecasting.reconcile import FLOOR, Reconciled, bottom_up, min_trace
+from pulse_assets.forecasting.sample_paths import MIN_RESIDUALS
 from pulse_assets.numerics.quantiles import LEVELS
 
 Floats = np.ndarray
