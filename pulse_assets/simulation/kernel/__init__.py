@@ -1,0 +1,1 @@
+"""Compiled code of the simulator: restricted Python that numba, a C compiler and CUDA turn into the same bits."""

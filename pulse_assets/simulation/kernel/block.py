@@ -1,0 +1,404 @@
+"""One block of paths from the origin to its last step: how the parts of a step follow one another; restricted Python.
+
+``run_block`` is compiled together with the rules of a world, whose ``apply_rules`` takes the place of the one here.
+All sizes, switches, rows and offsets come from the head of ``ints`` (see ``header``).
+"""
+
+from pulse_assets.simulation.kernel import header as H
+from pulse_assets.simulation.kernel.intrinsics import (
+    F32,
+    I64,
+    LANES,
+    U64,
+    F32s,
+    I64s,
+    U64s,
+    at,
+    compiled,
+    fma,
+    min_,
+    sqrt_,
+)
+from pulse_assets.simulation.kernel.record import (
+    count_broken,
+    count_row,
+    learned_pull,
+    pull_row,
+    record_rows,
+    track_capital,
+    watch_event,
+)
+from pulse_assets.simulation.kernel.steps import (
+    ONE,
+    ZERO,
+    add_gains,
+    add_values,
+    chance_rows,
+    copy_row,
+    correlate,
+    draw_drivers,
+    draw_jumps,
+    fill_row,
+    mix_tails,
+    move_assets_garch,
+    move_assets_plain,
+    move_assets_scaled,
+    move_factors,
+    move_regime,
+    read_regime,
+    shock_row,
+    take_days,
+    take_drivers,
+    turn_row,
+)
+
+SMALLEST_VARIANCE = F32(1e-20)
+
+
+@compiled
+def apply_rules(
+    work: F32s,
+    floats: F32s,
+    counts: I64s,
+    ids: U64s,
+    k0: U64,
+    k1: U64,
+    branch: I64,
+    t: I64,
+    steps: I64,
+    valid: I64,
+) -> None:
+    """No rules: the place that a world's compiled rules take."""
+
+
+@compiled
+def start_paths(work: F32s, ids: U64s, signs: F32s, k0: U64, k1: U64, floats: F32s, ints: I64s) -> None:
+    """Set every row to the state at the origin."""
+    variables: I64 = ints[H.ASSETS] + ints[H.FACTORS]
+    for row in range(ints[H.PROFIT], ints[H.RING]):
+        fill_row(work, row, ZERO)
+    for v in range(variables):
+        fill_row(work, ints[H.STATE] + v, floats[ints[H.AT_START] + v])
+        fill_row(work, ints[H.BEFORE] + v, floats[ints[H.AT_START] + v])
+    for a in range(ints[H.ASSETS]):
+        fill_row(work, ints[H.VARIANCE] + a, floats[ints[H.AT_START] + variables + a])
+    fill_row(work, ints[H.SCALE], ONE)
+    fill_row(work, ints[H.SHIFT], ZERO)
+    fill_row(work, ints[H.JUMP], ZERO)
+    fill_row(work, ints[H.LEVERAGE], ONE)
+    fill_row(work, ints[H.PEAK], floats[ints[H.AT_CAPITAL]])
+    for ring in range(ints[H.RINGS]):
+        for slot in range(ints[H.DEPTH]):
+            place: I64 = ring * ints[H.DEPTH] + slot
+            fill_row(work, ints[H.RING] + place, floats[ints[H.AT_HISTORY] + place])
+    chance_rows(work, ints[H.CHANCE_ROW], ids, signs, ints[H.ANTITHETIC], k0, k1, I64(0), I64(0), I64(1))
+    draw_start(work, floats, ints)
+
+
+@compiled
+def draw_start(work: F32s, floats: F32s, ints: I64s) -> None:
+    """Draw the regime at the origin; the first day of a historical run is drawn in the first step."""
+    fill_row(work, ints[H.DAY], ZERO)
+    fill_row(work, ints[H.REGIME], ZERO)
+    if ints[H.REGIMES] > 1:
+        move_regime(work, ints[H.REGIME], ints[H.CHANCE_ROW], floats, ints[H.AT_FIRST_REGIME], ints[H.REGIMES])
+
+
+@compiled
+def draw_shocks(
+    work: F32s,
+    ids: U64s,
+    signs: F32s,
+    k0: U64,
+    k1: U64,
+    branch: I64,
+    phase: I64,
+    t: I64,
+    floats: F32s,
+    ints: I64s,
+    given: F32s,
+) -> None:
+    """Fill the rows of correlated shocks."""
+    size: I64 = ints[H.SIZE]
+    if ints[H.GIVEN] != 0:
+        take_drivers(work, ints[H.Z], size, given, t)
+    else:
+        draw_drivers(work, ints[H.Z], size, ids, k0, k1, branch, t)
+    if ints[H.ANTITHETIC] != 0:
+        for row in range(size):
+            turn_row(work, ints[H.Z] + row, signs)
+    correlate(work, ints[H.Z], ints[H.E], floats, ints[H.AT_CHOL] + phase * size * size, size)
+    if ints[H.INNOVATIONS] == H.STUDENT_T:
+        mix_tails(work, ints[H.E], ints[H.ASSETS], ints[H.SPARE], ints[H.NU], ids, k0, k1, branch, t)
+
+
+@compiled
+def move_chances(
+    work: F32s, ids: U64s, signs: F32s, k0: U64, k1: U64, branch: I64, forced: I64, t: I64, floats: F32s, ints: I64s
+) -> None:
+    """Move regimes, draw jumps, and replace shocks by those of past days, as far as the world has them."""
+    chance: I64 = ints[H.CHANCE_ROW]
+    if (ints[H.REGIMES] > 1) | (ints[H.JUMPING] != 0) | (ints[H.INNOVATIONS] == H.HISTORICAL):
+        chance_rows(work, chance, ids, signs, ints[H.ANTITHETIC], k0, k1, branch, t, I64(0))
+    if ints[H.REGIMES] > 1:
+        if forced >= 0:
+            fill_row(work, ints[H.REGIME], F32(forced))
+        else:
+            move_regime(work, ints[H.REGIME], chance, floats, ints[H.AT_TRANSITION], ints[H.REGIMES])
+    read_regime(work, ints[H.REGIME], ints[H.SCALE], floats, ints[H.AT_REGIME_SCALE])
+    read_regime(work, ints[H.REGIME], ints[H.SHIFT], floats, ints[H.AT_REGIME_SHIFT])
+    louder: F32 = floats[ints[H.AT_VOLATILITY] + t]
+    if louder != ONE:
+        shock_row(work, ints[H.SCALE], louder, ZERO)
+    if ints[H.JUMPING] != 0:
+        draw_jumps(
+            work,
+            ints[H.JUMP],
+            ints[H.REGIME],
+            chance + 1,
+            floats,
+            ints[H.AT_JUMPS],
+            floats[ints[H.AT_JUMP_SIZE]],
+            floats[ints[H.AT_JUMP_SIZE] + 1],
+            ints[H.SPARE],
+            ids,
+            signs,
+            k0,
+            k1,
+            branch,
+            t,
+        )
+    if ints[H.INNOVATIONS] == H.HISTORICAL:
+        leave: F32 = ONE if t == 0 else floats[ints[H.AT_DAYS] - 1]
+        take_days(
+            work, ints[H.E], ints[H.ASSETS], ints[H.DAY], chance + 2, floats, ints[H.AT_DAYS], ints[H.DAYS], leave
+        )
+
+
+@compiled
+def move_state(work: F32s, floats: F32s, ints: I64s) -> None:
+    """Move assets and factors by their shocks."""
+    assets: I64 = ints[H.ASSETS]
+    x: I64 = ints[H.STATE]
+    if ints[H.GARCH] == H.RECURSIVE:
+        move_assets_garch(
+            work,
+            x,
+            ints[H.E],
+            ints[H.VARIANCE],
+            assets,
+            floats,
+            ints[H.AT_DRIFT],
+            ints[H.AT_LOAD],
+            ints[H.AT_GARCH],
+            ints[H.SCALE],
+            ints[H.SHIFT],
+            ints[H.JUMP],
+        )
+    elif ints[H.GARCH] == H.FOLDED:
+        move_assets_plain(work, x, ints[H.E], assets, floats, ints[H.AT_DRIFT])
+    else:
+        move_assets_scaled(
+            work,
+            x,
+            ints[H.E],
+            assets,
+            floats,
+            ints[H.AT_DRIFT],
+            ints[H.AT_LOAD],
+            ints[H.SCALE],
+            ints[H.SHIFT],
+            ints[H.JUMP],
+        )
+    if ints[H.FACTORS] > 0:
+        move_factors(work, x + assets, ints[H.E] + assets, ints[H.FACTORS], floats, ints[H.AT_FACTORS])
+
+
+@compiled
+def shock_state(work: F32s, t: I64, floats: F32s, ints: I64s) -> None:
+    """Apply the scenario's shocks of a step."""
+    for s in range(ints[H.SHOCKED]):
+        place: I64 = ints[H.AT_SHOCKS] + 2 * (t * ints[H.SHOCKED] + s)
+        keep: F32 = floats[place]
+        add: F32 = floats[place + 1]
+        if (keep != ONE) | (add != ZERO):
+            shock_row(work, ints[H.STATE] + ints[ints[H.AT_SHOCKED] + s], keep, add)
+
+
+@compiled
+def pull_state(work: F32s, floats: F32s, ints: I64s, counts: I64s, valid: I64) -> None:
+    """Apply the learned correction to every variable that has one."""
+    factors: I64 = ints[H.FACTORS]
+    wide: I64 = 1 + factors + ints[H.REGIMES]
+    budget: F32 = floats[ints[H.AT_GRAVITY]]
+    for v in range(ints[H.ASSETS] + factors):
+        table: I64 = ints[H.AT_GRAVITY] + 1 + v * wide
+        cap: F32 = floats[table]
+        if cap > ZERO:
+            learned_pull(
+                work,
+                ints[H.SPARE],
+                ints[H.STATE],
+                ints[H.ASSETS],
+                factors,
+                ints[H.REGIME],
+                floats,
+                table + 1,
+                ints[H.AT_FACTORS],
+            )
+            pull_row(
+                work,
+                ints[H.STATE] + v,
+                ints[H.SPARE],
+                ints[H.SPENT],
+                ints[H.BEFORE] + v,
+                cap,
+                budget,
+                counts,
+                ints[H.AT_PULL] + 2 * v,
+                valid,
+            )
+
+
+@compiled
+def lever(work: F32s, floats: F32s, ints: I64s) -> None:
+    """Set next step's leverage to target over expected deviation of the portfolio, at most the policy's limit.
+
+    The deviation follows from the assets' variances and one mean correlation: target, limit and mean correlation stand
+    in the policy's table, then the assets' positions as shares of capital.
+    """
+    table: I64 = ints[H.AT_POLICY]
+    target: F32 = floats[table]
+    limit: F32 = floats[table + 1]
+    common: F32 = floats[table + 2]
+    spare: I64 = ints[H.SPARE]
+    fill_row(work, spare, ZERO)
+    fill_row(work, spare + 1, SMALLEST_VARIANCE)
+    for a in range(ints[H.ASSETS]):
+        share: F32 = floats[table + 3 + a]
+        for lane in range(LANES):
+            part: F32 = share * sqrt_(work[at(ints[H.VARIANCE] + a, lane)]) * work[at(ints[H.SCALE], lane)]
+            work[at(spare, lane)] += part
+            work[at(spare + 1, lane)] = fma(part, part, work[at(spare + 1, lane)])
+    for lane in range(LANES):
+        total: F32 = work[at(spare, lane)]
+        variance: F32 = fma(common * total, total, (ONE - common) * work[at(spare + 1, lane)])
+        work[at(ints[H.LEVERAGE], lane)] = min_(target / sqrt_(variance), limit)
+
+
+@compiled
+def account(work: F32s, t: I64, steps: I64, floats: F32s, ints: I64s) -> None:
+    """Bring profit, exposure and drawdown up to date; a held portfolio that is not tracked only at the end."""
+    assets: I64 = ints[H.ASSETS]
+    spare: I64 = ints[H.SPARE]
+    if ints[H.POLICY] == H.HOLD:
+        if (ints[H.TRACKED] != 0) | (t == steps - 1):
+            add_values(work, ints[H.EXPOSURE], ints[H.STATE], assets, floats, ints[H.AT_POSITIONS])
+            net: F32 = floats[ints[H.AT_CAPITAL] + 1]
+            for lane in range(LANES):
+                work[at(ints[H.PROFIT], lane)] = work[at(ints[H.EXPOSURE], lane)] - net
+    else:
+        add_gains(work, spare, ints[H.STATE], ints[H.BEFORE], assets, floats, ints[H.AT_POSITIONS])
+        whole: F32 = floats[ints[H.AT_CAPITAL] + 1]
+        for lane in range(LANES):
+            leverage: F32 = work[at(ints[H.LEVERAGE], lane)]
+            work[at(ints[H.PROFIT], lane)] = fma(leverage, work[at(spare, lane)], work[at(ints[H.PROFIT], lane)])
+            work[at(ints[H.EXPOSURE], lane)] = leverage * whole
+        if ints[H.POLICY] == H.VOLATILITY_TARGET:
+            lever(work, floats, ints)
+    if ints[H.TRACKED] != 0:
+        track_capital(
+            work,
+            ints[H.PROFIT],
+            ints[H.DRAWDOWN],
+            ints[H.PEAK],
+            ints[H.UNDER],
+            ints[H.WORST],
+            floats[ints[H.AT_CAPITAL]],
+        )
+
+
+@compiled
+def remember(work: F32s, t: I64, floats: F32s, ints: I64s, counts: I64s, trace: F32s, valid: I64) -> None:
+    """Keep what later steps and readers need of a step: rings of past states, flags of events, histograms, a trace."""
+    variables: I64 = ints[H.ASSETS] + ints[H.FACTORS]
+    slot: I64 = t % ints[H.DEPTH]
+    for ring in range(ints[H.RINGS]):
+        source: I64 = ints[H.STATE] + ints[ints[H.AT_RINGS] + ring]
+        copy_row(work, source, ints[H.RING] + ring * ints[H.DEPTH] + slot)
+    if ints[H.GRAVITY] != 0:
+        for v in range(variables):
+            copy_row(work, ints[H.STATE] + v, ints[H.BEFORE] + v)
+    for event in range(ints[H.EVENTS]):
+        place: I64 = ints[H.AT_EVENT_INTS] + H.EVENT_INTS * event
+        if (t >= ints[place + H.EVENT_FROM]) & (t <= ints[place + H.EVENT_UNTIL]):
+            threshold: F32 = floats[ints[H.AT_EVENTS] + event]
+            row: I64 = ints[H.STATE] + ints[place]
+            watch_event(work, row, ints[H.EVENT] + event, threshold, ints[place + H.EVENT_ABOVE])
+    record: I64 = ints[ints[H.AT_STEPS] + H.INTS_A_STEP * t + H.RECORD]
+    if record >= 0:
+        rows: I64 = variables + H.MEASURES
+        record_rows(
+            work,
+            ints[H.STATE],
+            rows,
+            floats,
+            ints[H.AT_RANGES] + 2 * record * rows,
+            counts,
+            ints[H.AT_HISTOGRAM] + record * rows * H.BINS,
+            ints[H.AT_SUMS] + record * rows,
+            valid,
+        )
+    if ints[H.TRACED] != 0:
+        for traced in range(ints[H.TRACED_ROWS]):
+            for lane in range(LANES):
+                trace[at(t * ints[H.TRACED_ROWS] + traced, lane)] = work[at(ints[H.STATE] + traced, lane)]
+
+
+@compiled
+def finish(work: F32s, ints: I64s, counts: I64s, outcome: F32s, valid: I64) -> None:
+    """Hand over the outcomes of each path and the counts of the block."""
+    for event in range(ints[H.EVENTS]):
+        count_row(work, ints[H.EVENT] + event, counts, ints[H.AT_EVENT_COUNTS] + event, valid)
+    rows: I64 = ints[H.ASSETS] + ints[H.FACTORS] + 1
+    count_broken(work, ints[H.STATE], rows, ints[H.SPARE], counts, ints[H.AT_BROKEN], valid)
+    for lane in range(LANES):
+        outcome[at(0, lane)] = work[at(ints[H.PROFIT], lane)]
+        outcome[at(1, lane)] = work[at(ints[H.DRAWDOWN], lane)]
+        outcome[at(2, lane)] = work[at(ints[H.UNDER], lane)]
+        outcome[at(3, lane)] = work[at(ints[H.WORST], lane)]
+
+
+@compiled
+def run_block(
+    ids: U64s,
+    signs: F32s,
+    valid: I64,
+    k0: U64,
+    k1: U64,
+    steps: I64,
+    floats: F32s,
+    ints: I64s,
+    given: F32s,
+    trace: F32s,
+    work: F32s,
+    outcome: F32s,
+    counts: I64s,
+) -> None:
+    """Simulate paths ``ids``, the first ``valid`` of which count, over all steps."""
+    start_paths(work, ids, signs, k0, k1, floats, ints)
+    for t in range(steps):
+        place: I64 = ints[H.AT_STEPS] + H.INTS_A_STEP * t
+        branch: I64 = ints[place + H.BRANCH]
+        draw_shocks(work, ids, signs, k0, k1, branch, ints[place + H.PHASE], t, floats, ints, given)
+        if ints[H.GARCH] != H.FOLDED:
+            move_chances(work, ids, signs, k0, k1, branch, ints[place + H.FORCED], t, floats, ints)
+        move_state(work, floats, ints)
+        shock_state(work, t, floats, ints)
+        if ints[H.RULES] > 0:
+            apply_rules(work, floats, counts, ids, k0, k1, branch, t, steps, valid)
+        if ints[H.GRAVITY] != 0:
+            pull_state(work, floats, ints, counts, valid)
+        account(work, t, steps, floats, ints)
+        remember(work, t, floats, ints, counts, trace, valid)
+    finish(work, ints, counts, outcome, valid)
