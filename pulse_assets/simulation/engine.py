@@ -72,7 +72,7 @@ def simulate(program: Program, seed: int, first: int, paths: int, given: F32s | 
 
 
 def replay(program: Program, seed: int, paths: U64s) -> F32s:
-    """Return every step of some paths, for a program built with ``traced``.
+    """Return the traced steps of some paths, for a program built with ``traced``.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def replay(program: Program, seed: int, paths: U64s) -> F32s:
         Shape ``(P, steps, traced_rows)``: variables on their scale, measures, regime, variances, fires of each rule.
     """
     runner = _Runner(program, seed)
-    steps, rows = program.steps, program.traced_rows
+    steps, rows = traced_steps(program), program.traced_rows
     traces = np.empty((len(paths), steps, rows), np.float32)
     for start in range(0, len(paths), LANES):
         part = np.asarray(paths[start : start + LANES], np.uint64)
@@ -94,6 +94,12 @@ def replay(program: Program, seed: int, paths: U64s) -> F32s:
         trace = runner.trace.reshape(steps, rows, LANES)
         traces[start : start + len(part)] = trace[..., : len(part)].transpose(2, 0, 1)
     return traces
+
+
+def traced_steps(program: Program) -> int:
+    """Return how many steps a trace holds."""
+    kept = {H.EVERY_STEP: program.steps, H.RECORDED_STEPS: len(program.recorded)}
+    return kept.get(program.offset(H.TRACED), 0)
 
 
 def batches(first: int, paths: int, size: int) -> Iterator[tuple[int, int]]:
@@ -138,8 +144,7 @@ class _Runner:
         return self.outcome.reshape(H.OUTCOMES, LANES)
 
     def _traced(self) -> int:
-        program = self.program
-        return program.steps * program.traced_rows if program.ints[H.TRACED] else 1
+        return max(1, traced_steps(self.program) * self.program.traced_rows)
 
     def _drivers(self, given: F32s | None) -> F32s:
         if given is None:

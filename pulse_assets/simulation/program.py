@@ -44,8 +44,8 @@ class Holdings:
         Equity at the origin, which drawdown is measured from.
     policy
         ``hold``, ``rebalance`` or ``volatility_target``.
-    target, limit, common
-        Of the last one: wanted deviation a step as a share of capital, largest leverage, mean correlation.
+    target, limit
+        Of the last one: wanted deviation a step as a share of capital, largest leverage.
     """
 
     positions: Floats
@@ -53,7 +53,6 @@ class Holdings:
     policy: str = "hold"
     target: float = 0.0
     limit: float = 1.0
-    common: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def build(
     gravity: Gravity | None = None,
     antithetic: bool = False,
     given: bool = False,
-    traced: bool = False,
+    traced: int = 0,
     tracked: bool = True,
 ) -> Program:
     """Lay out a simulation.
@@ -179,7 +178,7 @@ def build(
     given
         Drivers are handed to the kernel instead of drawn.
     traced
-        Every step of every path is handed back.
+        1 hands every step of every path back, 2 the recorded ones, 0 none.
     tracked
         Drawdown and exposure are followed at every step; else only the profit at the end is known.
     """
@@ -352,7 +351,7 @@ def _add_holdings(head: Ints, floats: _Floats, holdings: Holdings) -> None:
     head[H.AT_POSITIONS] = floats.add(holdings.positions)
     head[H.AT_CAPITAL] = floats.add([holdings.capital_usd, holdings.positions.sum()])
     shares = holdings.positions / holdings.capital_usd
-    head[H.AT_POLICY] = floats.add([holdings.target, holdings.limit, holdings.common, *shares])
+    head[H.AT_POLICY] = floats.add([holdings.target, holdings.limit, *shares])
 
 
 def _add_gravity(head: Ints, floats: _Floats, sizes: _Sizes, gravity: Gravity | None) -> None:

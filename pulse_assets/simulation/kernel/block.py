@@ -93,6 +93,9 @@ def start_paths(work: F32s, ids: U64s, signs: F32s, k0: U64, k1: U64, floats: F3
             fill_row(work, ints[H.RING] + place, floats[ints[H.AT_HISTORY] + place])
     chance_rows(work, ints[H.CHANCE_ROW], ids, signs, ints[H.ANTITHETIC], k0, k1, I64(0), I64(0), I64(1))
     draw_start(work, floats, ints)
+    if ints[H.POLICY] == H.VOLATILITY_TARGET:
+        read_regime(work, ints[H.REGIME], ints[H.SCALE], floats, ints[H.AT_REGIME_SCALE])
+        lever(work, floats, ints)
 
 
 @compiled
@@ -262,28 +265,34 @@ def pull_state(work: F32s, floats: F32s, ints: I64s, counts: I64s, valid: I64) -
 
 @compiled
 def lever(work: F32s, floats: F32s, ints: I64s) -> None:
-    """Set next step's leverage to target over expected deviation of the portfolio, at most the policy's limit.
+    """Set the coming step's leverage to target over expected deviation of the portfolio, at most the policy's limit.
 
-    The deviation follows from the assets' variances and one mean correlation: target, limit and mean correlation stand
-    in the policy's table, then the assets' positions as shares of capital.
+    Target and limit stand in the policy's table, then the assets' positions as shares of capital. The deviation is the
+    length of the assets' deviations, weighted with these, times the factor of the world's own correlation; rows of
+    shocks are free by now and hold them.
     """
     table: I64 = ints[H.AT_POLICY]
     target: F32 = floats[table]
     limit: F32 = floats[table + 1]
-    common: F32 = floats[table + 2]
     spare: I64 = ints[H.SPARE]
-    fill_row(work, spare, ZERO)
-    fill_row(work, spare + 1, SMALLEST_VARIANCE)
-    for a in range(ints[H.ASSETS]):
-        share: F32 = floats[table + 3 + a]
+    assets: I64 = ints[H.ASSETS]
+    for a in range(assets):
+        share: F32 = floats[table + 2 + a]
         for lane in range(LANES):
-            part: F32 = share * sqrt_(work[at(ints[H.VARIANCE] + a, lane)]) * work[at(ints[H.SCALE], lane)]
-            work[at(spare, lane)] += part
-            work[at(spare + 1, lane)] = fma(part, part, work[at(spare + 1, lane)])
+            deviation: F32 = sqrt_(work[at(ints[H.VARIANCE] + a, lane)]) * work[at(ints[H.SCALE], lane)]
+            work[at(ints[H.E] + a, lane)] = share * deviation
+    fill_row(work, spare, SMALLEST_VARIANCE)
+    for k in range(assets):
+        fill_row(work, spare + 1, ZERO)
+        for a in range(k, assets):
+            weight: F32 = floats[ints[H.AT_CHOL] + a * ints[H.SIZE] + k]
+            for lane in range(LANES):
+                work[at(spare + 1, lane)] = fma(weight, work[at(ints[H.E] + a, lane)], work[at(spare + 1, lane)])
+        for lane in range(LANES):
+            part: F32 = work[at(spare + 1, lane)]
+            work[at(spare, lane)] = fma(part, part, work[at(spare, lane)])
     for lane in range(LANES):
-        total: F32 = work[at(spare, lane)]
-        variance: F32 = fma(common * total, total, (ONE - common) * work[at(spare + 1, lane)])
-        work[at(ints[H.LEVERAGE], lane)] = min_(target / sqrt_(variance), limit)
+        work[at(ints[H.LEVERAGE], lane)] = min_(target / sqrt_(work[at(spare, lane)]), limit)
 
 
 @compiled
@@ -299,13 +308,16 @@ def account(work: F32s, t: I64, steps: I64, floats: F32s, ints: I64s) -> None:
                 work[at(ints[H.PROFIT], lane)] = work[at(ints[H.EXPOSURE], lane)] - net
     else:
         add_gains(work, spare, ints[H.STATE], ints[H.BEFORE], assets, floats, ints[H.AT_POSITIONS])
-        whole: F32 = floats[ints[H.AT_CAPITAL] + 1]
         for lane in range(LANES):
-            leverage: F32 = work[at(ints[H.LEVERAGE], lane)]
-            work[at(ints[H.PROFIT], lane)] = fma(leverage, work[at(spare, lane)], work[at(ints[H.PROFIT], lane)])
-            work[at(ints[H.EXPOSURE], lane)] = leverage * whole
+            gain: F32 = work[at(spare, lane)]
+            work[at(ints[H.PROFIT], lane)] = fma(
+                work[at(ints[H.LEVERAGE], lane)], gain, work[at(ints[H.PROFIT], lane)]
+            )
         if ints[H.POLICY] == H.VOLATILITY_TARGET:
             lever(work, floats, ints)
+        whole: F32 = floats[ints[H.AT_CAPITAL] + 1]
+        for lane in range(LANES):
+            work[at(ints[H.EXPOSURE], lane)] = work[at(ints[H.LEVERAGE], lane)] * whole
     if ints[H.TRACKED] != 0:
         track_capital(
             work,
@@ -330,11 +342,11 @@ def remember(work: F32s, t: I64, floats: F32s, ints: I64s, counts: I64s, trace: 
         for v in range(variables):
             copy_row(work, ints[H.STATE] + v, ints[H.BEFORE] + v)
     for event in range(ints[H.EVENTS]):
-        place: I64 = ints[H.AT_EVENT_INTS] + H.EVENT_INTS * event
-        if (t >= ints[place + H.EVENT_FROM]) & (t <= ints[place + H.EVENT_UNTIL]):
+        told: I64 = ints[H.AT_EVENT_INTS] + H.EVENT_INTS * event
+        if (t >= ints[told + H.EVENT_FROM]) & (t <= ints[told + H.EVENT_UNTIL]):
             threshold: F32 = floats[ints[H.AT_EVENTS] + event]
-            row: I64 = ints[H.STATE] + ints[place]
-            watch_event(work, row, ints[H.EVENT] + event, threshold, ints[place + H.EVENT_ABOVE])
+            row: I64 = ints[H.STATE] + ints[told]
+            watch_event(work, row, ints[H.EVENT] + event, threshold, ints[told + H.EVENT_ABOVE])
     record: I64 = ints[ints[H.AT_STEPS] + H.INTS_A_STEP * t + H.RECORD]
     if record >= 0:
         rows: I64 = variables + H.MEASURES
@@ -349,10 +361,11 @@ def remember(work: F32s, t: I64, floats: F32s, ints: I64s, counts: I64s, trace: 
             ints[H.AT_SUMS] + record * rows,
             valid,
         )
-    if ints[H.TRACED] != 0:
+    place: I64 = t if ints[H.TRACED] == H.EVERY_STEP else record
+    if (ints[H.TRACED] != 0) & (place >= 0):
         for traced in range(ints[H.TRACED_ROWS]):
             for lane in range(LANES):
-                trace[at(t * ints[H.TRACED_ROWS] + traced, lane)] = work[at(ints[H.STATE] + traced, lane)]
+                trace[at(place * ints[H.TRACED_ROWS] + traced, lane)] = work[at(ints[H.STATE] + traced, lane)]
 
 
 @compiled

@@ -15,8 +15,9 @@ HEAD = """
 #error "fast math changes the bits of a simulation"
 #endif
 #ifdef __CUDACC__
-#define PULSE_DEVICE __device__ static inline
-#define INFINITY __int_as_float(0x7f800000)
+#define PULSE_DEVICE __device__ static __forceinline__
+#define PULSE_UNROLL _Pragma("unroll")
+#define PULSE_INFINITY __int_as_float(0x7f800000)
 PULSE_DEVICE float pulse_fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 PULSE_DEVICE float pulse_sqrt_(float x) { return __fsqrt_rn(x); }
 PULSE_DEVICE int pulse_bits_of(float x) { return __float_as_int(x); }
@@ -29,6 +30,8 @@ PULSE_DEVICE void pulse_add_count(long long *counts, long long index, long long 
 #include <math.h>
 #include <string.h>
 #define PULSE_DEVICE static inline
+#define PULSE_UNROLL
+#define PULSE_INFINITY INFINITY
 PULSE_DEVICE float pulse_fma(float a, float b, float c) { return fmaf(a, b, c); }
 PULSE_DEVICE float pulse_sqrt_(float x) { return sqrtf(x); }
 PULSE_DEVICE int pulse_bits_of(float x) { int word; memcpy(&word, &x, 4); return word; }

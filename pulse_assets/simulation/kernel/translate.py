@@ -8,7 +8,7 @@ calls of other kernels. Anything else is refused with the place where it stands.
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import NoReturn
@@ -57,15 +57,25 @@ OPERATORS: dict[type[ast.AST], str] = {
 }
 
 
-def c_functions(kernel: Callable[..., object], prefix: str = "pulse_") -> str:
-    """Return C functions of a kernel and all kernels that it calls, callees first.
+def c_functions(
+    *kernels: Callable[..., object],
+    prefix: str = "pulse_",
+    constants: Mapping[str, int] | None = None,
+    unrolled: Collection[str] = (),
+) -> str:
+    """Return C functions of some kernels and all kernels that they call, callees first, each once.
 
     Parameters
     ----------
-    kernel
+    kernels
         Compiled by ``intrinsics.compiled``.
     prefix
         Of every function's name.
+    constants
+        Elements of arrays that are the same in every call, by the text that reads them, such as ``ints[H.ASSETS]``: they
+        become literals, so that a compiler can drop what a world does not have. The bits stay the same.
+    unrolled
+        Names of kernels whose loops CUDA unrolls.
 
     Raises
     ------
@@ -81,32 +91,46 @@ def c_functions(kernel: Callable[..., object], prefix: str = "pulse_") -> str:
         return (a < b ? a : b);
     }
     """
-    done: dict[str, str] = {}
-    _translate(kernel, prefix, done)
-    return "\n\n".join(done.values())
+    text = _Text(prefix, constants or {}, unrolled)
+    for kernel in kernels:
+        text.add(kernel)
+    return "\n\n".join(text.done.values())
 
 
-def _translate(kernel: Callable[..., object], prefix: str, done: dict[str, str]) -> None:
-    function = getattr(kernel, "py_func", kernel)
-    source = textwrap.dedent(inspect.getsource(function))
-    tree = ast.parse(source).body[0]
-    assert isinstance(tree, ast.FunctionDef)
-    writer = _Writer(function.__name__, function.__globals__, prefix)
-    text = writer.function(tree)
-    for callee in writer.callees:
-        if callee not in done and callee not in BUILT_IN:
-            _translate(function.__globals__[callee], prefix, done)
-    done[function.__name__] = text
+@dataclass
+class _Text:
+    """Functions written so far, by name, and what holds for all of them."""
+
+    prefix: str
+    constants: Mapping[str, int]
+    unrolled: Collection[str]
+    done: dict[str, str] = field(default_factory=dict)
+
+    def add(self, kernel: Callable[..., object]) -> None:
+        """Write a kernel behind those that it calls."""
+        function = getattr(kernel, "py_func", kernel)
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        writer = _Writer(self, function.__name__, function.__globals__)
+        text = writer.function(tree)
+        for callee in writer.callees:
+            if callee not in self.done and callee not in BUILT_IN:
+                self.add(function.__globals__[callee])
+        self.done[function.__name__] = text
 
 
 @dataclass
 class _Writer:
     """Writes one function."""
 
+    text: _Text
     name: str
     scope: dict[str, object]
-    prefix: str
     callees: list[str] = field(default_factory=list)
+
+    @property
+    def prefix(self) -> str:
+        return self.text.prefix
 
     def function(self, tree: ast.FunctionDef) -> str:
         arguments = ", ".join(f"{self.type(a.annotation, a)} {a.arg}".replace("* ", "*") for a in tree.args.args)
@@ -127,7 +151,7 @@ class _Writer:
                 return f"{pad}{self.type(kind, node)} {name} = {self.expression(value)};\n"
             case ast.Assign(targets=[target], value=value):
                 return f"{pad}{self.expression(target)} = {self.expression(value)};\n"
-            case ast.AugAssign(target=target, op=operator, value=value):
+            case ast.AugAssign(target=target, op=operator, value=value) if type(operator) in OPERATORS:
                 return f"{pad}{self.expression(target)} {OPERATORS[type(operator)]}= {self.expression(value)};\n"
             case ast.Return(value=ast.expr() as value):
                 return f"{pad}return {self.expression(value)};\n"
@@ -135,7 +159,8 @@ class _Writer:
                 text = f"{pad}if ({self.expression(test)}) {{\n{self.block(body, depth + 1)}{pad}}}\n"
                 return text + (f"{pad}else {{\n{self.block(rest, depth + 1)}{pad}}}\n" if rest else "")
             case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=bounds), body=body):
-                return f"{pad}{self.loop(name, bounds)} {{\n{self.block(body, depth + 1)}{pad}}}\n"
+                pragma = f"{pad}PULSE_UNROLL\n" if self.name in self.text.unrolled else ""
+                return f"{pragma}{pad}{self.loop(name, bounds)} {{\n{self.block(body, depth + 1)}{pad}}}\n"
         self.refuse(node)
 
     def loop(self, name: str, bounds: list[ast.expr]) -> str:
@@ -161,14 +186,15 @@ class _Writer:
                 return f"({OPERATORS[type(operator)]}{self.expression(operand)})"
             case ast.BoolOp(op=operator, values=values):
                 return "(" + f" {OPERATORS[type(operator)]} ".join(self.expression(value) for value in values) + ")"
-            case ast.Compare(left=left, ops=[operator], comparators=[right]):
+            case ast.Compare(left=left, ops=[operator], comparators=[right]) if type(operator) in OPERATORS:
                 return f"({self.expression(left)} {OPERATORS[type(operator)]} {self.expression(right)})"
             case ast.IfExp(test=test, body=body, orelse=rest):
                 condition = self.expression(test)
                 condition = condition[1:-1] if condition.startswith("(") and isinstance(test, ast.Compare) else condition
                 return f"({condition} ? {self.expression(body)} : {self.expression(rest)})"
             case ast.Subscript(value=ast.Name(id=name), slice=index):
-                return f"{name}[{self.expression(index)}]"
+                known = self.text.constants.get(ast.unparse(node))
+                return f"{name}[{self.expression(index)}]" if known is None else _literal(known)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self.call(name, arguments)
         self.refuse(node)
@@ -207,7 +233,7 @@ def _literal(value: object) -> str:
     match value:
         case np.floating() | float():
             single = np.float32(value)
-            return f"{float(single).hex()}f" if np.isfinite(single) else "INFINITY"
+            return f"{float(single).hex()}f" if np.isfinite(single) else _not_finite(single)
         case np.unsignedinteger():
             return f"{int(value)}ULL"
         case bool() | np.bool_():
@@ -215,3 +241,9 @@ def _literal(value: object) -> str:
         case int() | np.integer():
             return f"{int(value)}LL"
     raise ValueError(f"no C literal for {value!r}")
+
+
+def _not_finite(value: np.float32) -> str:
+    if np.isnan(value):
+        raise ValueError("no C literal for NaN: its bits differ between processors")
+    return "PULSE_INFINITY" if value > 0 else "-PULSE_INFINITY"

@@ -1,6 +1,6 @@
 """Comparison tests: known answers, identities, slow references, and how often they cry wolf."""
 
-from math import isnan, log
+from math import isnan
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from pulse_assets.numerics.comparison import benjamini_hochberg, diebold_mariano, kupiec
+from pulse_assets.numerics.comparison import benjamini_hochberg, diebold_mariano
 
 LOSSES = arrays.arrays(float, 12, elements=st.floats(0, 1e3).map(lambda x: round(x, 3)))
 P_VALUES = st.lists(st.floats(0, 1) | st.just(np.nan), max_size=20).map(lambda p: np.array(p, float))
@@ -136,52 +136,3 @@ def test_one_test_alone_is_not_adjusted() -> None:
 def test_what_is_no_probability_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match=rf"p-values lie in \[0, 1\]; came \[{wrong}\]"):
         benjamini_hochberg(np.array([0.5, wrong, np.nan]))
-
-
-@pytest.mark.parametrize(
-    ("hits", "n", "p", "ratio"),
-    [
-        (4, 250, 0.01, 0.7691383643858458),
-        (10, 250, 0.01, 12.955491062356018),
-        (0, 250, 0.01, -2 * 250 * log(0.99)),
-        (250, 250, 0.01, -2 * 250 * log(0.01)),
-        (5, 100, 0.05, 0.0),
-    ],
-)
-def test_kupiec_knows_its_textbook_answers(hits: int, n: int, p: float, ratio: float) -> None:
-    found = kupiec(hits, n, p)
-    assert found.statistic == pytest.approx(ratio, rel=1e-12, abs=1e-12)
-    assert found.p_value == pytest.approx(stats.chi2.sf(ratio, 1), rel=1e-9)
-
-
-@given(st.integers(0, 400), st.integers(0, 400), st.floats(0.001, 0.999))
-def test_kupiec_is_the_log_of_the_likelihood_ratio(hits: int, misses: int, p: float) -> None:
-    assume(hits + misses)
-    n = hits + misses
-    found = kupiec(hits, n, p)
-    best = stats.binom.logpmf(hits, n, hits / n)
-    assert found.statistic == pytest.approx(2 * (best - stats.binom.logpmf(hits, n, p)), rel=1e-6, abs=1e-6)
-    assert found.statistic >= 0
-    assert 0 <= found.p_value <= 1
-    assert kupiec(misses, n, 1 - p).statistic == pytest.approx(found.statistic, rel=1e-6, abs=1e-9)
-
-
-def test_kupiec_at_5_percent_keeps_a_99_percent_value_at_risk_with_up_to_6_hits_in_250_days() -> None:
-    kept = [hits for hits in range(20) if kupiec(hits, 250, 0.01).p_value > 0.05]
-    assert kept == [1, 2, 3, 4, 5, 6]
-
-
-def test_no_forecasts_tell_nothing() -> None:
-    assert np.isnan(kupiec(0, 0, 0.01)).all()
-
-
-@pytest.mark.parametrize(("hits", "n"), [(-1, 10), (11, 10), (0, -1)])
-def test_more_hits_than_forecasts_are_refused(hits: int, n: int) -> None:
-    with pytest.raises(ValueError, match=f"between 0 and n; came {hits} of {n}"):
-        kupiec(hits, n, 0.01)
-
-
-@pytest.mark.parametrize("p", [0.0, 1.0, 5.0, np.nan])
-def test_a_promise_that_is_no_probability_is_refused(p: float) -> None:
-    with pytest.raises(ValueError, match=f"inside .0, 1.; came {p}"):
-        kupiec(1, 10, p)

@@ -1,0 +1,89 @@
+"""Finds dynamics by name: those that ship with Pulse, and those of third parties by entry point."""
+
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+
+from pydantic import ValidationError
+
+from pulse_assets.simulation.dynamics.factors import Ar1
+from pulse_assets.simulation.dynamics.innovations import Historical, Normal, StudentT
+from pulse_assets.simulation.dynamics.jumps import MertonJumps
+from pulse_assets.simulation.dynamics.protocol import Dynamics, Kind, Settings
+from pulse_assets.simulation.dynamics.switching import Hamilton
+from pulse_assets.simulation.dynamics.volatility import Constant, Gjr
+
+GROUP = "pulse.dynamics"
+BUILT_IN: tuple[Dynamics, ...] = (
+    Constant(),
+    Gjr(),
+    Hamilton(),
+    MertonJumps(),
+    Normal(),
+    StudentT(),
+    Historical(),
+    Ar1(),
+)
+
+
+def available_dynamics() -> dict[str, Kind]:
+    """Return what is installed: name → kind. A plug-in that has the name of one of ours does not replace it."""
+    return {name: plugin.kind for name, plugin in _installed().items()}
+
+
+def find_dynamics(name: str, kind: Kind) -> Dynamics:
+    """Return a plug-in.
+
+    Parameters
+    ----------
+    name, kind
+        What it is called, and which part of a world it must calibrate.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name and kind; the message lists those that there are.
+
+    Examples
+    --------
+    >>> find_dynamics("gjr", "volatility").name
+    'gjr'
+    """
+    names = [each for each, plugin in _installed().items() if plugin.kind == kind]
+    if name in names:
+        return _installed()[name]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown {kind} {name!r}: installed are {', '.join(sorted(names))}.{hint}")
+
+
+def parse_settings(plugin: Dynamics, given: Mapping[str, object]) -> Settings:
+    """Return the settings of a plug-in.
+
+    Raises
+    ------
+    ValueError
+        They do not fit its schema; the message names the key.
+    """
+    try:
+        return plugin.settings.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ValueError(
+            f"{plugin.kind} {plugin.name!r} does not take {key!r} as {first['input']!r}: {first['msg']}; it takes "
+            f"{', '.join(plugin.settings.model_fields) or 'nothing'}"
+        ) from error
+
+
+@cache
+def _installed() -> dict[str, Dynamics]:
+    found = {plugin.name: plugin for plugin in BUILT_IN}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        made = point.load()
+        plugin = made() if isinstance(made, type) else made
+        if not isinstance(plugin, Dynamics):
+            raise TypeError(f"{point.value} is no Dynamics: it needs name, kind, settings, calibrate() and oracle()")
+        found.setdefault(point.name, plugin)
+    return found
