@@ -1,6 +1,7 @@
-"""Whether a difference is more than chance: two models' losses, many p-values, a rate of exceedances.
+"""Whether a difference is more than chance: two models' losses, many p-values.
 
-Scores themselves live in :mod:`pulse_assets.numerics.accuracy` and :mod:`pulse_assets.numerics.scores`.
+Scores themselves live in :mod:`pulse_assets.numerics.accuracy` and :mod:`pulse_assets.numerics.scores`, tests of a rate
+of exceedances in :mod:`pulse_assets.numerics.exceedances`.
 """
 
 from math import nan, sqrt
@@ -8,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import erfc, rel_entr, stdtr
+from scipy.special import stdtr
 
 Floats = npt.NDArray[np.float64]
 
@@ -117,47 +118,3 @@ def benjamini_hochberg(p: Floats) -> Floats:
     adjusted = np.full(len(p), np.nan)
     adjusted[falling] = np.minimum.accumulate(raised)
     return adjusted
-
-
-def kupiec(hits: int, n: int, p: float) -> Significance:
-    """Test whether exceedances happen as often as promised: the proportion-of-failures likelihood ratio.
-
-    Parameters
-    ----------
-    hits
-        Exceedances seen, 0 to n.
-    n
-        Forecasts made.
-    p
-        Promised probability of an exceedance, in (0, 1): 0.01 for a 99 % value at risk.
-
-    Returns
-    -------
-    Significance
-        The statistic is at least 0; its p-value is that of chi-squared with 1 degree of freedom, which many forecasts
-        approach. NaN where n is 0.
-
-    Raises
-    ------
-    ValueError
-        ``hits`` is not among 0 … n, or p not inside (0, 1).
-
-    References
-    ----------
-    Kupiec (1995), Techniques for verifying the accuracy of risk measurement models.
-
-    Examples
-    --------
-    >>> statistic, p_value = kupiec(hits=4, n=250, p=0.01)
-    >>> round(statistic, 6), round(p_value, 6)
-    (0.769138, 0.380484)
-    """
-    if not 0 <= hits <= n:
-        raise ValueError(f"hits must lie between 0 and n; came {hits} of {n}")
-    if not 0 < p < 1:
-        raise ValueError(f"the promised probability must lie inside (0, 1); came {p}")
-    if n == 0:
-        return UNKNOWN
-    ratio = 2 * float(rel_entr(hits, n * p) + rel_entr(n - hits, n * (1 - p)))
-    statistic = max(ratio, 0.0)  # rounding may fall short of 0 where the promise is kept
-    return Significance(statistic, float(erfc(sqrt(statistic / 2))))
