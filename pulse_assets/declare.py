@@ -75,6 +75,44 @@ def table_asset(
         )
 
 
+def table_assets(
+    contracts: Sequence[TableContract],
+    *,
+    name: str,
+    group: str,
+    deps: Sequence[TableContract],
+    code_version: str,
+    automation: dg.AutomationCondition[Any] | None = None,
+) -> AssetDecorator:
+    """Return the decorator of one computation that makes several weekday-partitioned tables.
+
+    It yields an output for each, named after the last part of the table's name. All else is as for :func:`table_asset`.
+    """
+    outs = {
+        contract.path[-1]: dg.AssetOut(
+            key=contract.path,
+            owners=[f"team:{group}"],
+            kinds={"python", "deltalake"},
+            description=contract.description,
+            code_version=code_version,
+            io_manager_key="lake_io",
+            metadata=table_metadata(contract),
+            automation_condition=automation,
+        )
+        for contract in contracts
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")  # as in table_asset
+        return dg.multi_asset(
+            name=name,
+            outs=outs,
+            deps=[table.path for table in deps],
+            partitions_def=AS_OF,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            group_name=group,
+        )
+
+
 def table_spec(
     contract: TableContract, *, group: str, deps: Sequence[TableContract], code_version: str
 ) -> dg.AssetSpec:

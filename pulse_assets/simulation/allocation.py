@@ -118,7 +118,7 @@ def euler_allocation(
     Allocation
         The standard error of a part of ES is the root of
         ``[Var(X | tail) + level (E[X | tail] - E[X | VaR])^2] / (n (1 - level))``; of a part of VaR it is that of the
-        regression and of VaR itself, times the slope.
+        regression and of VaR itself, times the slope; NaN where VaR has no interval.
 
     Raises
     ------
@@ -141,7 +141,8 @@ def euler_allocation(
     if measure == "var":
         slope, error = slope_weight @ losses, value_at_risk(pnl_usd, [level]).standard_error
         residual = losses - at_var - np.outer(distance, slope)
-        return Allocation(at_var, np.sqrt(line.weight**2 @ residual**2 + (slope * error) ** 2))
+        moved = np.where(slope == 0, 0, slope * np.where(np.isfinite(error), error, np.nan))
+        return Allocation(at_var, np.sqrt(line.weight**2 @ residual**2 + moved**2))
     tail = shortfall_weights(pnl_usd, level)
     amount, losses = _parts(pnl_usd, contributions_usd, tail)
     spread = tail.weight @ (losses - amount) ** 2 + level * (amount - at_var) ** 2

@@ -4,7 +4,7 @@ Both run paths again: those of the tail with every step in sight, and all paths 
 the same random numbers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -93,7 +93,13 @@ def shortfall_parts(plan: Plan, outcome: Outcome, level: float = SHORTFALL_LEVEL
 
 
 def rule_audit(
-    plan: Plan, outcome: Outcome, as_of: date, map_blocks: MapBlocks = run_inline, *, ablated_paths: int = 8192
+    plan: Plan,
+    outcome: Outcome,
+    as_of: date,
+    map_blocks: MapBlocks = run_inline,
+    *,
+    ablated_paths: int = 8192,
+    versions: Mapping[str, int] | None = None,
 ) -> pa.Table:
     """Return rows of ``gold/rule_audit``.
 
@@ -105,14 +111,17 @@ def rule_audit(
         Runs the ablations.
     ablated_paths
         Paths, from the first, that are run again without each rule that fired at all; 0 for no ablation.
+    versions
+        Of rules that are left out because the world lacks a variable.
     """
     rules = plan.request.rules
     if rules is None:
         return pa.table({})
+    versions = versions or {}
     effects = _effects(plan, outcome, map_blocks, min(ablated_paths, outcome.paths))
     rows = [_fired(plan, outcome, place) | effects.get(place, {}) for place in range(len(rules.active))]
     rows += [
-        {"rule": name, "rule_version": rules.versions.get(name, 0), "state": "inactive", "reason": reason}
+        {"rule": name, "rule_version": versions.get(name, 0), "state": "inactive", "reason": reason}
         for name, reason in sorted(rules.inactive.items())
     ]
     nothing = {"fires": 0, "paths_fired": 0, "first_fires": [], "fires_by_step": [], "reason": ""}

@@ -16,6 +16,10 @@ Bits = npt.NDArray[np.uint32]
 COARSE = 65_536
 """Bins of each of the two passes."""
 HALF, LOW_HALF, SIGN = np.uint32(16), np.uint32(0xFFFF), np.uint32(0x8000_0000)
+RAW_BIN = np.concatenate([np.arange(COARSE - 1, COARSE // 2 - 1, -1), np.arange(COARSE // 2)])
+"""High half of the bits of a float32 by that of its place in order: negative ones backwards, then positive ones."""
+MAY_BE_NAN = np.array([[sign + part for part in range(0x7F80, 0x8000)] for sign in (0, 0x8000)]).ravel()
+"""High halves of the bits of infinity and of NaN."""
 
 
 def coarse_counts(values: Singles) -> Ints:
@@ -31,7 +35,10 @@ def coarse_counts(values: Singles) -> Ints:
     ValueError
         The values are not float32, or one is NaN, which has no place in the order.
     """
-    return np.bincount(ordered_bits(values) >> HALF, minlength=COARSE).astype(np.int64)
+    counts = np.bincount(_bits(values) >> HALF, minlength=COARSE).astype(np.int64)
+    if counts[MAY_BE_NAN].any():
+        refuse_nan(values)
+    return np.asarray(counts[RAW_BIN])
 
 
 def bins_of(coarse: Ints, ranks: Ints) -> tuple[Ints, Ints]:
@@ -64,10 +71,11 @@ def refine(values: Singles, bins: Ints) -> Ints:
     Ints
         Shape ``(K, 65536)``; add those of all blocks.
     """
-    ordered = ordered_bits(values)
-    high = ordered >> HALF
-    low = (ordered & LOW_HALF).astype(np.int64)
-    rows = [np.bincount(low[high == wanted], minlength=COARSE) for wanted in bins]
+    bits, wanted = _bits(values), np.zeros(COARSE, np.bool_)
+    wanted[RAW_BIN[bins]] = True
+    ordered = _ordered(bits[wanted[bits >> HALF]])
+    high, low = ordered >> HALF, (ordered & LOW_HALF).astype(np.int64)
+    rows = [np.bincount(low[high == each], minlength=COARSE) for each in bins]
     return np.asarray(np.array(rows, np.int64).reshape(len(bins), COARSE))
 
 
@@ -130,13 +138,20 @@ def ordered_bits(values: Singles) -> Bits:
     >>> bool(np.all(np.diff(bits.astype(np.int64)) > 0))
     True
     """
-    if values.dtype != np.float32:
-        raise ValueError(f"bits are ordered of float32; came {values.dtype}: convert, which rounds")
     refuse_nan(values)
-    bits = (values + np.float32(0)).view(np.uint32)  # adding 0 makes 0 of -0
-    return np.asarray(np.where(bits & SIGN, ~bits, bits | SIGN))
+    return _ordered(_bits(values))
 
 
 def from_ordered_bits(ordered: Bits) -> Singles:
     """Return the float32 values that :func:`ordered_bits` came from."""
     return np.asarray(np.where(ordered & SIGN, ordered ^ SIGN, ~ordered)).view(np.float32)
+
+
+def _bits(values: Singles) -> Bits:
+    if values.dtype != np.float32:
+        raise ValueError(f"bits are ordered of float32; came {values.dtype}: convert, which rounds")
+    return (values + np.float32(0)).view(np.uint32)  # adding 0 makes 0 of -0
+
+
+def _ordered(bits: Bits) -> Bits:
+    return np.asarray(np.where(bits & SIGN, ~bits, bits | SIGN))

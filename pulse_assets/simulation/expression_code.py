@@ -4,11 +4,11 @@ What belongs here: one expression for one path, ``lane``, at step ``t``. Loops a
 """
 
 import math
+from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 
-from pulse_assets.simulation.expression_ranges import linear
 from pulse_assets.simulation.expressions import (
     Arithmetic,
     Compare,
@@ -16,7 +16,6 @@ from pulse_assets.simulation.expressions import (
     Function,
     Junction,
     Level,
-    Node,
     Number,
     Numeric,
     Past,
@@ -30,9 +29,16 @@ from pulse_assets.simulation.vocabulary import Vocabulary
 
 FUNCTIONS = {"min": "min_", "max": "max_", "abs": "fabs_"}
 JOINTS = {"and": " & ", "or": " | "}
-MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 STEP = "step"
 """Name of the local that holds the number of the step as float32."""
+
+
+@dataclass(frozen=True)
+class Logarithm:
+    """A sum of states, each with sign 1 or -1, and a constant."""
+
+    states: tuple[tuple[int, Level | Past], ...]
+    constant: float
 
 
 def number_text(value: float) -> str:
@@ -78,23 +84,48 @@ def _condition(node: Condition, vocabulary: Vocabulary, rows: RuleRows) -> str:
 
 
 def _compare(node: Compare, vocabulary: Vocabulary, rows: RuleRows) -> str:
-    """Return a comparison; the level of a logarithm and a number are compared as logarithms."""
-    for one, other, sign in ((node.left, node.right, node.sign), (node.right, node.left, MIRRORED[node.sign])):
-        constant = linear(other)
-        if _is_logarithm(one, vocabulary) and constant is not None and constant.slope == 0 and constant.offset > 0:
-            return f"({_state(one, rows)} {sign} {number_text(math.log(constant.offset))})"
+    """Return a comparison; of levels whose states are logarithms, and multiples of them, as one of logarithms."""
+    left, right = log_of(node.left, vocabulary), log_of(node.right, vocabulary)
+    if left is not None and right is not None and (left.states or right.states):
+        return f"({_log_text(left, rows)} {node.sign} {_log_text(right, rows)})"
     return f"({_number(node.left, vocabulary, rows)} {node.sign} {_number(node.right, vocabulary, rows)})"
 
 
-def _is_logarithm(node: Numeric, vocabulary: Vocabulary) -> bool:
-    is_level = isinstance(node, Level) or (isinstance(node, Past) and not node.moved)
-    return is_level and vocabulary.terms[node.name].is_logarithm  # type: ignore[union-attr]
+def log_of(node: Numeric, vocabulary: Vocabulary) -> Logarithm | None:
+    """Return the logarithm of a number as a sum of states and a constant, None if it is no such sum."""
+    if isinstance(node, Number):
+        return Logarithm((), math.log(node.value)) if node.value > 0 else None
+    if isinstance(node, Level | Past):
+        return Logarithm(((1, node),), 0.0) if is_logarithm(node, vocabulary) else None
+    if not isinstance(node, Arithmetic) or node.sign in ("+", "-"):
+        return None
+    left, right = log_of(node.left, vocabulary), log_of(node.right, vocabulary)
+    if left is None or right is None:
+        return None
+    turn = 1 if node.sign == "*" else -1
+    states = (*left.states, *((turn * power, state) for power, state in right.states))
+    return Logarithm(states, left.constant + turn * right.constant)
 
 
-def _state(node: Node, rows: RuleRows) -> str:
+def is_logarithm(node: Level | Past, vocabulary: Vocabulary) -> bool:
+    """Return whether a part is a level whose state is its logarithm."""
+    return vocabulary.terms[node.name].is_logarithm and not (isinstance(node, Past) and node.moved)
+
+
+def _log_text(found: Logarithm, rows: RuleRows) -> str:
+    """Return states one after another, then the constant."""
+    text = ""
+    for power, state in found.states:
+        sign = ("" if power > 0 else "-") if not text else (" + " if power > 0 else " - ")
+        text = f"({text}{sign}{_state(state, rows)})"
+    if found.constant and text:
+        return f"({text} + {number_text(found.constant)})"
+    return text or number_text(found.constant)
+
+
+def _state(node: Level | Past, rows: RuleRows) -> str:
     if isinstance(node, Level):
         return cell(rows.state[node.name])
-    assert isinstance(node, Past)
     then = cell(f"I64({rows.ring[node.name]}) + {slot(node.lag)}")
     return f"({cell(rows.state[node.name])} - {then})" if node.moved else then
 
@@ -109,7 +140,7 @@ def _number(node: Numeric, vocabulary: Vocabulary, rows: RuleRows) -> str:
             return f"sqrt_({cell(rows.variance[name])})"
         case Level() | Past():
             text = _state(node, rows)
-            return f"exp_({text})" if _is_logarithm(node, vocabulary) else text
+            return f"exp_({text})" if is_logarithm(node, vocabulary) else text
         case Function(name, parts):
             return f"{FUNCTIONS[name]}({', '.join(_number(part, vocabulary, rows) for part in parts)})"
         case Arithmetic(sign, left, right):

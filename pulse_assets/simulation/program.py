@@ -189,10 +189,10 @@ def build(
     _set_switches(head, world, holdings, shocks, rules, gravity)
     head[[H.ANTITHETIC, H.GIVEN, H.TRACED, H.TRACKED]] = antithetic, given, traced, tracked
     floats = _Floats()
+    head[H.AT_ENABLED] = floats.add([rule.id not in shocks.disabled for rule in rules.active] if rules else [])
     _add_world(head, floats, sizes, world)
     _add_holdings(head, floats, holdings)
     _add_gravity(head, floats, sizes, gravity)
-    head[H.AT_ENABLED] = floats.add([rule.id not in shocks.disabled for rule in rules.active] if rules else [])
     head[H.AT_EVENTS] = floats.add([event.threshold for event in events])
     head[H.AT_HISTORY] = floats.add(_history(world, sizes))
     shocked = _add_shocks(head, floats, sizes, world, shocks)
@@ -256,6 +256,8 @@ def _set_sizes(
     head[[H.RINGS, H.DEPTH]] = len(sizes.rings), sizes.depth
 
 
+# Where a rule finds its rows, numbers and counters must not depend on the scenario or on what the portfolio is: its code
+# would be compiled anew for each. Hence its number in ``floats`` comes first, and rows of events come last.
 def _set_rows(head: Ints, sizes: _Sizes, world: World, rules: "RuleSet | None") -> tuple[int, RuleRows | None]:
     variables, blocks = sizes.assets + sizes.factors, -(-sizes.rules // 4)
     needed = (
@@ -263,8 +265,9 @@ def _set_rows(head: Ints, sizes: _Sizes, world: World, rules: "RuleSet | None") 
         *((H.SPARE, 8), (H.DAY, 1), (H.BEFORE, variables), (H.STATE, variables)),
         *((H.PROFIT, 1), (H.DRAWDOWN, 1), (H.EXPOSURE, 1), (H.LEVERAGE, 1)),
         *((H.REGIME, 1), (H.VARIANCE, sizes.assets), (H.MASK, sizes.rules)),
-        *((H.PEAK, 1), (H.UNDER, 1), (H.WORST, 1), (H.SPENT, 1), (H.EVENT, sizes.events)),
-        *((H.MEMORY, MEMORY_A_RULE * sizes.rules), (H.UNIFORMS, 4 * blocks), (H.RING, len(sizes.rings) * sizes.depth)),
+        *((H.PEAK, 1), (H.UNDER, 1), (H.WORST, 1), (H.SPENT, 1)),
+        *((H.MEMORY, MEMORY_A_RULE * sizes.rules), (H.UNIFORMS, 4 * blocks)),
+        *((H.EVENT, sizes.events), (H.RING, len(sizes.rings) * sizes.depth)),
     )
     row = 0
     for place, count in needed:
@@ -397,14 +400,14 @@ def _set_counts(
     rules, measured = sizes.rules, recorded * (variables + H.MEASURES)
     place = 0
     starts = []
-    for count in (1, 2 * variables, sizes.events, rules, rules * steps, rules * steps, measured * H.BINS, measured):
+    for count in (1, 2 * variables, rules, rules * steps, rules * steps, sizes.events, measured * H.BINS, measured):
         starts.append(place)
         place += count
-    head[[H.AT_BROKEN, H.AT_PULL, H.AT_EVENT_COUNTS]] = starts[:3]
-    head[[H.AT_HISTOGRAM, H.AT_SUMS]] = starts[6:]
+    head[[H.AT_BROKEN, H.AT_PULL]] = starts[:2]
+    head[[H.AT_EVENT_COUNTS, H.AT_HISTOGRAM, H.AT_SUMS]] = starts[5:]
     if rule_rows:
         rule_rows = replace(
-            rule_rows, enabled=int(head[H.AT_ENABLED]), fires=starts[3], first=starts[4], by_step=starts[5]
+            rule_rows, enabled=int(head[H.AT_ENABLED]), fires=starts[2], first=starts[3], by_step=starts[4]
         )
     return place, rule_rows
 

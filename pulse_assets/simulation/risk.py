@@ -133,7 +133,7 @@ def expected_shortfall(
     [975.5]
     """
     ranks, losses = _tail(pnl_usd, levels, confidence)
-    n = len(pnl_usd)
+    n = max(len(pnl_usd), 1)
     each = [
         _shortfall(losses(np.arange(rank, n + 1)), n, level, confidence)
         for rank, level in zip(ranks.tolist(), np.asarray(levels, np.float64).tolist(), strict=True)
@@ -167,15 +167,17 @@ def _tail(pnl_usd: PerPath, levels: Sequence[float] | Floats, confidence: float)
 def _shortfall(tail: Floats, n: int, level: float, confidence: float) -> tuple[float, float, float, float]:
     """Return ES, its bounds and standard error from losses from VaR upwards."""
     expected = n * (1 - level)
-    var, beyond = tail[0], tail - tail[0]
-    value = float(var + beyond.sum() / expected)  # VaR itself counts with what the share leaves
-    if not expected >= SMALLEST_TAIL or np.isnan(value):
+    beyond, size = tail - tail[0], tail[-1] - tail[0]
+    value = float(tail[0] + beyond.sum() / expected)  # VaR itself counts with what the share leaves
+    if np.isnan(value):
+        return value, value, value, value
+    if not expected >= SMALLEST_TAIL:
         return value, -np.inf, np.inf, np.inf
-    first, second, third = ((beyond**power).sum() / n for power in (1, 2, 3))
-    variance = max(second - first**2, 0.0)
-    error = float(np.sqrt(variance / n) / (1 - level))
-    if error == 0:
-        return value, value, value, error
+    if size == 0:
+        return value, value, value, 0.0
+    first, second, third = (((beyond / size) ** power).sum() / n for power in (1, 2, 3))
+    variance = second - first**2
+    error = float(size * np.sqrt(variance / n) / (1 - level))
     skew = (third - 3 * first * second + 2 * first**3) / variance**1.5 / np.sqrt(n)
     reach = critical(expected - 1, confidence)
     return value, value - error * _unskewed(reach, skew), value - error * _unskewed(-reach, skew), error

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from pulse_assets.simulation.dynamics.oracles import merton_call, merton_moments
@@ -44,10 +43,11 @@ class MertonJumps:
         surprise; sizes are those of the reference's returns, loads the slopes of the assets' returns on them.
         """
         assert isinstance(settings, MertonSettings)
-        is_jump = jump_days(sample.residuals, settings.threshold) & np.isfinite(sample.reference)
-        none = {"jumps": None, "explained": np.zeros(sample.returns.shape[1]), "days": is_jump & False}
+        move = market_moves(sample.residuals)
+        limit = settings.threshold * float(np.sqrt(np.nanmean(move**2))) if np.isfinite(move).any() else np.inf
+        is_jump = (np.abs(move) > limit) & np.isfinite(sample.reference)
         if is_jump.sum() < settings.fewest:
-            return none
+            return {"jumps": None, "explained": np.zeros(sample.returns.shape[1]), "limit": np.inf}
         sizes = sample.reference[is_jump]
         weights = sample.probabilities.sum(axis=0)
         intensity = sample.probabilities[is_jump].sum(axis=0) / np.maximum(weights, 1.0)
@@ -57,7 +57,7 @@ class MertonJumps:
         share = added * load**2 / sample.variance
         load = load * np.sqrt(np.minimum(1.0, LARGEST_SHARE / np.maximum(share, 1e-12)))
         explained = added * load**2 / sample.variance
-        return {"jumps": Jumps(intensity, mean, sd, load), "explained": explained, "days": is_jump}
+        return {"jumps": Jumps(intensity, mean, sd, load), "explained": explained, "limit": limit}
 
     def oracle(self, parameters: Mapping[str, float], steps: int) -> dict[str, float]:
         """Return moments after some steps, and the price of a call at the money with one year for the steps.
@@ -72,21 +72,17 @@ class MertonJumps:
         }
 
 
-def jump_days(residuals: Floats, threshold: float) -> npt.NDArray[np.bool_]:
-    """Return on which days the mean residual lies beyond a number of its deviations, shape ``(T,)``.
+def market_moves(residuals: Floats) -> Floats:
+    """Return the mean residual of each day, NaN for a day without any, shape ``(T,)``.
 
     Parameters
     ----------
     residuals
-        Shape ``(T, A)``; NaN counts as missing, a day without any is none.
-    threshold
-        Deviations.
+        Shape ``(T, A)``; NaN counts as missing.
     """
     known = np.isfinite(residuals)
     count = known.sum(axis=1)
-    move = np.where(known, residuals, 0.0).sum(axis=1) / np.maximum(count, 1)
-    spread = float(np.sqrt(np.mean(move[count > 0] ** 2))) if (count > 0).any() else 0.0
-    return np.asarray((count > 0) & (np.abs(move) > threshold * spread))
+    return np.where(count > 0, np.where(known, residuals, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 def _loads(returns: Floats, sizes: Floats) -> Floats:

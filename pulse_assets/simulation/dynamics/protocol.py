@@ -82,7 +82,8 @@ class Dynamics(Protocol):
         regimes
             ``switching``, the :class:`~pulse_assets.simulation.regimes.RegimeFit` of the reference, and ``regimes``.
         jumps
-            ``jumps``, or None without any, and ``explained``: their share of each asset's variance, shape ``(A,)``.
+            ``jumps``, or None without any; ``explained``, their share of each asset's variance, shape ``(A,)``; and
+            ``limit``, the mean residual beyond which a day counts as one.
         innovations
             ``innovations``, and ``nu`` or ``block_length``.
         factor

@@ -2,8 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from pydantic import ValidationError
 
@@ -25,15 +24,16 @@ BUILT_IN: tuple[Dynamics, ...] = (
     Historical(),
     Ar1(),
 )
+_BY_NAME = {plugin.name: plugin for plugin in BUILT_IN}
 
 
 def available_dynamics() -> dict[str, Kind]:
-    """Return what is installed: name → kind. A plug-in that has the name of one of ours does not replace it."""
-    return {name: plugin.kind for name, plugin in _installed().items()}
+    """Return what is installed: name → kind. This loads the plug-ins of third parties."""
+    return {name: _load(name).kind for name in (*_BY_NAME, *_points())}
 
 
 def find_dynamics(name: str, kind: Kind) -> Dynamics:
-    """Return a plug-in.
+    """Return a plug-in; of third parties' only the one asked for is loaded.
 
     Parameters
     ----------
@@ -50,9 +50,11 @@ def find_dynamics(name: str, kind: Kind) -> Dynamics:
     >>> find_dynamics("gjr", "volatility").name
     'gjr'
     """
-    names = [each for each, plugin in _installed().items() if plugin.kind == kind]
-    if name in names:
-        return _installed()[name]
+    if name in _BY_NAME or name in _points():
+        plugin = _load(name)
+        if plugin.kind == kind:
+            return plugin
+    names = [*(each for each, plugin in _BY_NAME.items() if plugin.kind == kind), *_points()]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"unknown {kind} {name!r}: installed are {', '.join(sorted(names))}.{hint}")
@@ -77,13 +79,21 @@ def parse_settings(plugin: Dynamics, given: Mapping[str, object]) -> Settings:
         ) from error
 
 
-@cache
-def _installed() -> dict[str, Dynamics]:
-    found = {plugin.name: plugin for plugin in BUILT_IN}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        made = point.load()
-        plugin = made() if isinstance(made, type) else made
-        if not isinstance(plugin, Dynamics):
-            raise TypeError(f"{point.value} is no Dynamics: it needs name, kind, settings, calibrate() and oracle()")
-        found.setdefault(point.name, plugin)
-    return found
+def _points() -> dict[str, EntryPoint]:
+    """Return entry points by name; one that has the name of ours does not replace it."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in _BY_NAME}
+
+
+def _load(name: str) -> Dynamics:
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    point = _points()[name]
+    made = point.load()
+    plugin = made() if isinstance(made, type) else made
+    return _checked(plugin, point.value)
+
+
+def _checked(plugin: object, where: str) -> Dynamics:
+    if isinstance(plugin, Dynamics):
+        return plugin
+    raise ValueError(f"{where} is no Dynamics: it needs name, kind, settings, calibrate() and oracle()")

@@ -43,15 +43,17 @@ class Hamilton:
     def calibrate(self, sample: Sample, settings: Settings) -> dict[str, object]:
         """Return regimes whose multipliers are the deviations of standardised residuals, so nothing counts twice."""
         assert isinstance(settings, HamiltonSettings)
-        fit = fit_regimes(sample.reference, settings.states)
-        smoothed = smoothed_probabilities(fit, sample.reference)
-        now = filtered_probabilities(fit, sample.reference)[-1]
-        volatility = multipliers(sample.residuals, smoothed, fit.stationary)
+        has_reference = np.isfinite(sample.reference)
+        reference = sample.reference[has_reference]
+        fit = fit_regimes(reference, settings.states)
+        smoothed = smoothed_probabilities(fit, reference)
+        now = filtered_probabilities(fit, reference)[-1]
+        volatility = multipliers(sample.residuals[has_reference], smoothed, fit.stationary)
         regimes = Regimes(fit.names, fit.transition, now / now.sum(), volatility, drift_shifts(fit))
         return {"regimes": regimes, "switching": fit}
 
     def oracle(self, parameters: Mapping[str, float], steps: int) -> dict[str, float]:  # noqa: ARG002
-        """Return shares and mean stays of two regimes left with probabilities ``leave_calm`` and ``leave_turbulent``."""
+        """Return shares and mean stays of two regimes that end with ``leave_calm`` and ``leave_turbulent``."""
         calm, turbulent = number(parameters, "leave_calm"), number(parameters, "leave_turbulent")
         share = stationary_of(np.array([[1 - calm, calm], [turbulent, 1 - turbulent]]))
         return {
