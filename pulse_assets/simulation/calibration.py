@@ -9,6 +9,7 @@ from datetime import date
 
 import numpy as np
 
+from pulse_assets.numerics.threads import one_thread
 from pulse_assets.simulation.day_states import Followed, Track, levels_and_history, still_there
 from pulse_assets.simulation.guards import check_world, persistence
 from pulse_assets.simulation.known_series import Days, KnownSeries, Values, Vintages, at_once
@@ -156,7 +157,8 @@ def refit_day(day: np.datetime64 | date, cadence: str) -> np.datetime64:
 
 
 def _as_day(day: np.datetime64 | date) -> np.datetime64:
-    return np.asarray([day], "datetime64[D]")[0]
+    found: np.datetime64 = np.asarray([day], "datetime64[D]")[0]
+    return found
 
 
 def _worlds(parameters: Parameters, known: KnownBy, settings: WorldSettings, days: Days) -> Iterator[Calibration]:
@@ -174,6 +176,11 @@ def _worlds(parameters: Parameters, known: KnownBy, settings: WorldSettings, day
 
 
 def _world_on(followed: Followed, known: KnownBy, settings: WorldSettings, day: np.datetime64) -> Calibration:
+    with one_thread():
+        return _checked_world(followed, known, settings, day)
+
+
+def _checked_world(followed: Followed, known: KnownBy, settings: WorldSettings, day: np.datetime64) -> Calibration:
     parameters = followed.parameters
     tracks = followed.tracks(day)
     levels, history = levels_and_history(parameters, tracks, known, settings.history, day)

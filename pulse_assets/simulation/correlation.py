@@ -53,7 +53,7 @@ def nearest_correlation(matrix: Floats) -> Floats:
         raise ValueError(f"expected a finite square matrix, got shape {matrix.shape}: fill what is missing with 0")
     near = np.array((matrix + matrix.T) / 2, np.float64)
     np.fill_diagonal(near, 1.0)
-    if not len(near) or np.linalg.eigvalsh(near)[0] >= SMALLEST_EIGENVALUE:
+    if _factor(near - SMALLEST_EIGENVALUE * np.eye(len(near)), np.zeros_like(near)) > 0:
         return near
     correction = np.zeros_like(near)
     for _ in range(REPAIR_STEPS):
@@ -94,6 +94,8 @@ def check_correlation(matrix: Floats, names: Sequence[str]) -> None:
             f"correlation of {names[i]} and {names[j]}: expected finite, symmetric, 1 on the diagonal, got "
             f"{matrix[i, j]} and {matrix[j, i]}: correct the matrix"
         )
+    if _factor(np.ascontiguousarray(matrix), np.zeros_like(matrix)) > SMALLEST_PIVOT:
+        return
     values, vectors = np.linalg.eigh(matrix)
     if values[0] < -PSD_TOLERANCE:
         first, second = np.argsort(-np.abs(vectors[:, 0]), kind="stable")[:2]
@@ -142,11 +144,14 @@ def cholesky_of(correlation: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _factor(matrix: Floats, lower: Floats) -> None:
+def _factor(matrix: Floats, lower: Floats) -> float:
+    """Fill the lower triangle, skipping columns without variance of their own; return the smallest pivot."""
+    smallest = np.inf
     for j in range(len(matrix)):
         pivot = matrix[j, j]
         for k in range(j):
             pivot -= lower[j, k] * lower[j, k]
+        smallest = min(smallest, pivot)
         if pivot < SMALLEST_PIVOT:
             continue
         root = np.sqrt(pivot)
@@ -156,6 +161,7 @@ def _factor(matrix: Floats, lower: Floats) -> None:
             for k in range(j):
                 total -= lower[i, k] * lower[j, k]
             lower[i, j] = total / root
+    return smallest
 
 
 def _clipped(matrix: Floats, floor: float) -> Floats:

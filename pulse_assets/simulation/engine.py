@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
-from pulse_assets.simulation.kernel.compile import Kernel, block_kernel
+from pulse_assets.simulation.kernel.block import run_block
+from pulse_assets.simulation.kernel.compile import rules_address
 from pulse_assets.simulation.kernel.intrinsics import I64, LANES
 from pulse_assets.simulation.kernel.philox import MOST_PATHS, key
 from pulse_assets.simulation.program import Program
@@ -114,7 +115,8 @@ class _Runner:
     def __init__(self, program: Program, seed: int) -> None:
         self.program = program
         self.key = key(seed)
-        self.kernel: Kernel = block_kernel(program.rules)
+        self.ints = program.ints.copy()
+        self.ints[H.RULES_ADDRESS] = rules_address(program.rules)
         self.work = np.zeros(program.rows * LANES, np.float32)
         self.outcome = np.empty(H.OUTCOMES * LANES, np.float32)
         self.counts = np.zeros(program.counts, np.int64)
@@ -127,14 +129,14 @@ class _Runner:
         if self.is_antithetic:
             self.signs[:] = 1.0 - 2.0 * (ids & np.uint64(1)).astype(np.float32)
             ids = ids >> np.uint64(1)
-        self.kernel(
+        run_block(
             ids,
             self.signs,
             I64(valid),
             *self.key,
             I64(self.program.steps),
             self.program.floats,
-            self.program.ints,
+            self.ints,
             self._drivers(given),
             self.trace,
             self.work,

@@ -1,6 +1,6 @@
 """Conditions as restricted Python, the text that every compiler of the simulator takes. Pure.
 
-What belongs here: one expression for one path, ``lane``, at step ``t``. Loops and effects are made in ``rule_code``.
+What belongs here: one expression for one path at one step. Loops and effects are made in ``rule_code``.
 """
 
 import math
@@ -52,14 +52,14 @@ def number_text(value: float) -> str:
     return f"F32({float(np.float32(value))!r})"
 
 
-def cell(row: int | str) -> str:
-    """Return where a path's number of a row stands."""
-    return f"work[at(I64({row}), lane)]" if isinstance(row, int) else f"work[at({row}, lane)]"
+def cell(row: int) -> str:
+    """Return a path's number of a row; the local ``row_N`` holds where row N begins, ``i`` the path's place in it."""
+    return f"work[row_{row} + i]"
 
 
-def slot(lag: int) -> str:
-    """Return the name of the local that holds the place of a lag in the ring."""
-    return f"slot_{lag}"
+def past_cell(name: str, lag: int) -> str:
+    """Return a path's past state; the local ``past_LAG_NAME`` holds where its row begins."""
+    return f"work[past_{lag}_{name} + i]"
 
 
 def condition_text(condition: Condition, vocabulary: Vocabulary, rows: RuleRows) -> str:
@@ -126,7 +126,7 @@ def _log_text(found: Logarithm, rows: RuleRows) -> str:
 def _state(node: Level | Past, rows: RuleRows) -> str:
     if isinstance(node, Level):
         return cell(rows.state[node.name])
-    then = cell(f"I64({rows.ring[node.name]}) + {slot(node.lag)}")
+    then = past_cell(node.name, node.lag)
     return f"({cell(rows.state[node.name])} - {then})" if node.moved else then
 
 

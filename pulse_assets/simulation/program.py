@@ -267,7 +267,7 @@ def _set_rows(head: Ints, sizes: _Sizes, world: World, rules: "RuleSet | None") 
         *((H.REGIME, 1), (H.VARIANCE, sizes.assets), (H.MASK, sizes.rules)),
         *((H.PEAK, 1), (H.UNDER, 1), (H.WORST, 1), (H.SPENT, 1)),
         *((H.MEMORY, MEMORY_A_RULE * sizes.rules), (H.UNIFORMS, 4 * blocks)),
-        *((H.EVENT, sizes.events), (H.RING, len(sizes.rings) * sizes.depth)),
+        *((H.RING, len(sizes.rings) * sizes.depth), (H.EVENT, sizes.events)),
     )
     row = 0
     for place, count in needed:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pulse_assets.forecasting.fhs import standardised_residuals
 from pulse_assets.forecasting.garch import GjrFit
+from pulse_assets.numerics.threads import one_thread
 from pulse_assets.simulation.driver_correlation import driver_correlation, on_common_days
 from pulse_assets.simulation.dynamics.jumps import market_moves
 from pulse_assets.simulation.dynamics.protocol import Sample
@@ -49,6 +50,11 @@ def fit_parameters(known: KnownBy, settings: WorldSettings, day: np.datetime64) 
     ValueError
         No asset has enough of a past, or a required variable is left out; the message gives the reasons.
     """
+    with one_thread():
+        return _fit(known, settings, day)
+
+
+def _fit(known: KnownBy, settings: WorldSettings, day: np.datetime64) -> Parameters:
     start = np.busday_offset(day, -settings.window_days, roll="backward")
     left_out: dict[str, str] = {}
     series = asset_series(known, settings, day, start, left_out)

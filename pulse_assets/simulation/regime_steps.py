@@ -64,6 +64,18 @@ def filter_states(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def smooth_states(transition: Floats, filtered: Floats, predicted: Floats) -> None:
+    """Turn filtered probabilities, shape ``(T, K)``, into those given all values, in place."""
+    states = len(transition)
+    for t in range(len(filtered) - 2, -1, -1):
+        for i in range(states):
+            ahead = 0.0
+            for j in range(states):
+                ahead += transition[i, j] * filtered[t + 1, j] / max(predicted[t + 1, j], TINY)
+            filtered[t, i] *= ahead
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def maximise(
     x: Floats, mean: Floats, sd: Floats, transition: Floats, iterations: int, tolerance: float
 ) -> tuple[Floats, Floats, Floats, float]:
@@ -89,10 +101,18 @@ def maximise(
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _stationary(transition: Floats) -> Floats:
     power: Floats = transition.copy()
+    square = np.empty_like(power)
     for _ in range(POWERS):
-        power = power @ power
         for i in range(len(power)):
-            power[i] /= power[i].sum()
+            total = 0.0
+            for j in range(len(power)):
+                square[i, j] = 0.0
+                for k in range(len(power)):
+                    square[i, j] += power[i, k] * power[k, j]
+                total += square[i, j]
+            for j in range(len(power)):
+                square[i, j] /= total
+        power[:] = square
     row: Floats = power[0].copy()
     return row
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pulse_assets.simulation.regime_steps import filter_states, maximise
+from pulse_assets.simulation.regime_steps import filter_states, maximise, smooth_states
 from pulse_assets.simulation.world import Floats
 
 FEWEST_RETURNS = 250
@@ -166,11 +166,8 @@ def smoothed_probabilities(fit: RegimeFit, returns: Floats) -> Floats:
     filtered = np.empty((len(returns), fit.states))
     predicted = np.empty_like(filtered)
     _filter(fit, returns, filtered, predicted)
-    smoothed = filtered.copy()
-    for t in range(len(returns) - 2, -1, -1):
-        ratio = smoothed[t + 1] / np.maximum(predicted[t + 1], 1e-300)
-        smoothed[t] = filtered[t] * (fit.transition @ ratio)
-    return smoothed
+    smooth_states(fit.transition, filtered, predicted)
+    return filtered
 
 
 def regime_log_likelihood(fit: RegimeFit, returns: Floats) -> float:

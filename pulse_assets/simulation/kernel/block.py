@@ -1,6 +1,6 @@
 """One block of paths from the origin to its last step: how the parts of a step follow one another; restricted Python.
 
-``run_block`` is compiled together with the rules of a world, whose ``apply_rules`` takes the place of the one here.
+Rules of a world are compiled by themselves and called by their address, since all the rest is the same for any.
 All sizes, switches, rows and offsets come from the head of ``ints`` (see ``header``).
 """
 
@@ -14,6 +14,7 @@ from pulse_assets.simulation.kernel.intrinsics import (
     I64s,
     U64s,
     at,
+    call_rules,
     compiled,
     fma,
     min_,
@@ -57,6 +58,7 @@ SMALLEST_VARIANCE = F32(1e-20)
 
 @compiled
 def apply_rules(
+    address: I64,
     work: F32s,
     floats: F32s,
     counts: I64s,
@@ -68,14 +70,15 @@ def apply_rules(
     steps: I64,
     valid: I64,
 ) -> None:
-    """No rules: the place that a world's compiled rules take."""
+    """Call the rules of the world; in C and on a GPU their own text takes this place."""
+    call_rules(address, work, floats, counts, ids, k0, k1, branch, t, steps, valid)
 
 
 @compiled
 def start_paths(work: F32s, ids: U64s, signs: F32s, k0: U64, k1: U64, floats: F32s, ints: I64s) -> None:
     """Set every row to the state at the origin."""
     variables: I64 = ints[H.ASSETS] + ints[H.FACTORS]
-    for row in range(ints[H.PROFIT], ints[H.RING]):
+    for row in range(ints[H.PROFIT], ints[H.EVENT] + ints[H.EVENTS]):
         fill_row(work, row, ZERO)
     for v in range(variables):
         fill_row(work, ints[H.STATE] + v, floats[ints[H.AT_START] + v])
@@ -409,7 +412,7 @@ def run_block(
         move_state(work, floats, ints)
         shock_state(work, t, floats, ints)
         if ints[H.RULES] > 0:
-            apply_rules(work, floats, counts, ids, k0, k1, branch, t, steps, valid)
+            apply_rules(ints[H.RULES_ADDRESS], work, floats, counts, ids, k0, k1, branch, t, steps, valid)
         if ints[H.GRAVITY] != 0:
             pull_state(work, floats, ints, counts, valid)
         account(work, t, steps, floats, ints)

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).parent
+COMPILED = ("block", "compile", "header", "intrinsics", "philox", "record", "steps", "transforms")
+"""Modules whose text decides what a kernel is."""
 PREAMBLE = '''"""Made from a set of causal rules; see pulse_assets.simulation.kernel.compile."""
 
 from pulse_assets.simulation.kernel.block import *
@@ -21,6 +24,10 @@ from pulse_assets.simulation.kernel.philox import draw_uniform_rows
 from pulse_assets.simulation.kernel.transforms import exp_, log_, sqrt_
 
 '''
+NO_RULES = """
+def apply_rules(work: F32s, floats: F32s, counts: I64s, ids: U64s, k0: U64, k1: U64, branch: I64, t: I64, steps: I64, valid: I64) -> None:
+    pass
+"""
 Kernel = Callable[..., None]
 
 
@@ -28,38 +35,55 @@ Kernel = Callable[..., None]
 def kernel_folder() -> Path:
     """Return where compiled kernels are kept: a folder named after the sources of all of them."""
     digest = hashlib.sha256()
-    for source in sorted(HERE.glob("*.py")):
-        digest.update(source.read_bytes())
+    for name in COMPILED:
+        digest.update((HERE / f"{name}.py").read_bytes())
     return HERE / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
 
 
-@lru_cache(maxsize=32)
 def block_kernel(rules: str = "") -> Kernel:
-    """Return the compiled ``run_block`` of a world.
+    """Return ``run_block`` as the kernel of a world whose rules are part of its text: what is translated to C.
 
     Parameters
     ----------
     rules
         Restricted Python that defines ``apply_rules``; empty for a world without rules.
     """
-    from pulse_assets.simulation.kernel import block
+    return rule_module(rules or NO_RULES).run_block  # type: ignore[no-any-return]
 
+
+@lru_cache(maxsize=64)
+def rules_address(rules: str) -> int:
+    """Return where compiled rules are in the memory of this process, 0 for none; they are compiled at the first call."""
     if not rules:
-        return block.run_block  # type: ignore[no-any-return]
-    return rule_module(rules).run_block  # type: ignore[no-any-return]
+        return 0
+    function = rule_module(rules).apply_rules
+    function.compile(_signature())
+    result = function.overloads[_signature()]
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
 
 
+@lru_cache(maxsize=1)
+def _signature() -> tuple[object, ...]:
+    from numba import types
+
+    f32s, i64s, u64s = (types.Array(kind, 1, "C") for kind in (types.float32, types.int64, types.uint64))
+    return (types.int64, f32s, f32s, i64s, u64s, types.uint64, types.uint64, *[types.int64] * 4)
+
+
+@lru_cache(maxsize=64)
 def rule_module(rules: str) -> ModuleType:
     """Return a module that has the rules' ``apply_rules`` and a ``run_block`` that calls it."""
     from pulse_assets.simulation.kernel import block
 
     body = inspect.getsource(block.run_block.py_func)
-    text = f"{PREAMBLE}\n@compiled\n{rules.strip()}\n\n\n{body}" if "@compiled" not in rules else f"{PREAMBLE}\n{rules.strip()}\n\n\n{body}"
+    own = rules.strip().replace("def apply_rules(work", "def apply_rules(address: I64, work")
+    text = f"{PREAMBLE}\n@compiled\n{own}\n\n\n{body}"
     name = f"pulse_rules_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     path = _written(name, text)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # numba looks a function's module up by its name, also when it reads its cache
     spec.loader.exec_module(module)
     return module
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.compile import block_kernel
+from pulse_assets.simulation.kernel.philox import MOST_PATHS, draw_normal_rows, philox_words
 from pulse_assets.simulation.kernel.translate import c_functions
 
 if TYPE_CHECKING:
@@ -152,19 +153,25 @@ def device_source(rows: int, rules: str = "", constants: Mapping[str, int] | Non
 
 
 def program_source(program: "Program") -> str:
-    """Return the device code of a program with all that it knows written in; programs of one shape share it.
+    """Return the device code of a program with all that it knows written in; programs of one shape share it."""
+    floats = len(program.floats) if len(program.floats) <= CONSTANT_FLOATS else 0
+    return device_source(program.rows, program.rules, constants_of(program), floats)
+
+
+def check_launch(program: "Program", first: int, paths: int) -> None:
+    """Check that device code can simulate paths ``first`` to ``first + paths - 1`` of a program.
 
     Raises
     ------
     ValueError
-        The program takes given drivers or keeps traces, which device code does not.
+        The range is empty or beyond 2^40, or the program takes given drivers or keeps traces.
     """
+    if not (0 <= first and 1 <= paths and first + paths <= MOST_PATHS):
+        raise ValueError(f"expected 1 or more paths within 0 … {MOST_PATHS:,}, got {paths:,} from {first:,} on")
     for place, what in ((H.GIVEN, "takes given drivers"), (H.TRACED, "keeps every step of its paths")):
         if program.ints[place]:
             message = f"device code has no place for a program that {what}; build it without, or run it on the CPU"
             raise ValueError(message)
-    floats = len(program.floats) if len(program.floats) <= CONSTANT_FLOATS else 0
-    return device_source(program.rows, program.rules, constants_of(program), floats)
 
 
 def constants_of(program: "Program") -> dict[str, int]:
@@ -182,6 +189,4 @@ def constants_of(program: "Program") -> dict[str, int]:
 
 def probe_source() -> str:
     """Return device code that draws words and normals of one counter, for a test with known answers."""
-    from pulse_assets.simulation.kernel.philox import draw_normal_rows, philox_words
-
     return f"{HEAD}\n{c_functions(philox_words, draw_normal_rows)}\n{PROBE_TAIL}"

@@ -84,8 +84,10 @@
     AT_SHOCKED,
     AT_EVENT_INTS,
     AT_RINGS,
+    # filled where a program runs
+    RULES_ADDRESS,
     HEADER,
-) = range(79)
+) = range(80)
 
 NORMAL, STUDENT_T, HISTORICAL = 0, 1, 2
 FOLDED, SCALED, RECURSIVE = 0, 1, 2

@@ -54,6 +54,21 @@ if TYPE_CHECKING:
     def truncated(x: F32) -> I64:
         """Return a number within int32 without its fraction."""
 
+    def call_rules(
+        address: I64,
+        work: F32s,
+        floats: F32s,
+        counts: I64s,
+        ids: U64s,
+        k0: U64,
+        k1: U64,
+        branch: I64,
+        t: I64,
+        steps: I64,
+        valid: I64,
+    ) -> None:
+        """Call compiled rules by their address, so that the rest of a kernel is compiled once for all of them."""
+
 else:
 
     @intrinsic
@@ -98,6 +113,32 @@ else:
     def truncated(x: F32) -> I64:
         """Return a number within int32 without its fraction."""
         return I64(_to_int32(x))
+
+    @intrinsic
+    def call_rules(  # noqa: D417, PLR0913
+        typingctx: Any,  # noqa: ANN401, ARG001 - numba's signature
+        address: Any,  # noqa: ANN401
+        work: Any,  # noqa: ANN401
+        floats: Any,  # noqa: ANN401
+        counts: Any,  # noqa: ANN401
+        ids: Any,  # noqa: ANN401
+        k0: Any,  # noqa: ANN401
+        k1: Any,  # noqa: ANN401
+        branch: Any,  # noqa: ANN401
+        t: Any,  # noqa: ANN401
+        steps: Any,  # noqa: ANN401
+        valid: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Call compiled rules by their address, so that the rest of a kernel is compiled once for all of them."""
+        taken = (address, work, floats, counts, ids, k0, k1, branch, t, steps, valid)
+
+        def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ANN401, ARG001
+            kind = context.call_conv.get_function_type(types.none, taken)
+            function = builder.inttoptr(values[0], kind.as_pointer())
+            context.call_conv.call_function(builder, function, types.none, taken, values)
+            return context.get_dummy_value()
+
+        return types.none(*taken), emit
 
 
 @compiled
