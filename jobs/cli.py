@@ -97,6 +97,87 @@ def forecast(
 
 
 @app.command(epilog=EXIT_CODES)
+def simulate(
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option("--scenario", help="YAML file, or one that ships: base, energy_crisis, …; may be given several times"),
+    ] = None,
+    paths: Annotated[int, typer.Option("--paths", help="Simulated futures")] = 10_000,
+    steps: Annotated[int, typer.Option("--steps", help="Business days ahead")] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="Of the random numbers")] = 0,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Origin; default: the newest day in the data")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Backfill from --as-of to this day, in one run")
+    ] = None,
+    world: Annotated[str, typer.Option("--world", help="YAML file, embedded, or auto: what the lake's series make")] = "auto",
+    rules: Annotated[str, typer.Option("--rules", help="YAML file, default, or none")] = "default",
+    position: Annotated[
+        list[str] | None,
+        typer.Option("--position", help="NAME=USD held in an asset, negative is short; default: 1,000,000 USD, evenly"),
+    ] = None,
+    capital: Annotated[float, typer.Option("--capital", help="USD behind the positions: ruin is losing it")] = 1_000_000.0,
+    allow_short: Annotated[bool, typer.Option("--allow-short", help="Permit negative positions")] = False,
+    policy: Annotated[str, typer.Option("--policy", help="hold or rebalance")] = "hold",
+    antithetic: Annotated[bool, typer.Option("--antithetic", help="Paths in mirrored pairs")] = False,
+    compute: Annotated[
+        str | None, typer.Option("--compute", help="inline, threads, local, or a scheduler such as tcp://host:8786")
+    ] = None,
+    print_hash: Annotated[
+        bool, typer.Option("--print-hash", help="SHA-256 of all outcomes as the last line: equal bits, equal digest")
+    ] = False,
+    config: Annotated[Path | None, typer.Option("--config", help="Sources (YAML)")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows shown of each table")] = 40,
+) -> None:
+    """Simulate scenarios from the world as of a day: distributions, risk, causal rules; kept in the lake."""
+    from jobs.simulation import Wanted
+    from jobs.simulation import simulate as run_simulation
+
+    if until is not None and as_of is None:
+        raise ConfigError("--to needs --as-of, the first day of the range")
+    settings = {
+        "scenarios": scenario or ["base"],
+        "world": world,
+        "rules": rules,
+        "positions_usd": _positions(position or []),
+        "capital_usd": capital,
+        "allow_short": allow_short,
+        "policy": policy,
+        "paths": paths,
+        "steps": steps,
+        "seed": seed,
+        "antithetic": antithetic,
+    }
+    days = [day.date() if day else None for day in (as_of, until)]
+    run_simulation(Wanted(settings, days[0], days[1], compute, config, print_hash, limit))
+
+
+def _positions(given: list[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for text in given:
+        name, _, usd = text.partition("=")
+        try:
+            found[name.strip()] = float(usd)
+        except ValueError:
+            raise ConfigError(f"--position takes NAME=USD, such as SPX=250000; came {text!r}") from None
+    return found
+
+
+@app.command(epilog=EXIT_CODES)
+def replay(
+    run: Annotated[str, typer.Argument(help="Id of the run, or its first digits: `pulse simulate` prints it")],
+    path: Annotated[int, typer.Argument(help="Number of the path, from 0")],
+    output: Annotated[Path | None, typer.Option("--output", help="Write all steps: .csv or .parquet")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Steps shown")] = 40,
+) -> None:
+    """Simulate one path of an earlier run again, bit for bit, and show every step of it."""
+    from jobs.simulation import replay as replay_path
+
+    replay_path(run, path, output, limit)
+
+
+@app.command(epilog=EXIT_CODES)
 def status() -> None:
     """Show tables, the last run and failing checks; exit code 1 when the last run or a blocking check failed."""
     from jobs import commands

@@ -47,10 +47,10 @@ def run_day(as_of: date | None, *, again: bool) -> None:
     if as_of:
         partitions_between(as_of, as_of)
     with opened() as pipeline:
-        _finish(_watched("ingest", 1, pipeline.ingest))
+        finish(watched("ingest", 1, pipeline.ingest))
         first, last = pipeline.stale_days(as_of or pipeline.newest_day(), again=again)
         what = f"as of {last}" if first == last else f"{first} to {last}"
-        _finish(_watched(what, 11, lambda watch: pipeline.backfill(first, last, watch)))
+        finish(watched(what, 11, lambda watch: pipeline.backfill(first, last, watch)))
         _summarise(pipeline, last)
         _leave(pipeline)
 
@@ -59,8 +59,8 @@ def run_range(first: date, last: date) -> None:
     """Ingest, then compute all days of a range."""
     partitions_between(first, last)
     with opened() as pipeline:
-        _finish(_watched("ingest", 1, pipeline.ingest))
-        _finish(_watched(f"{first} to {last}", 11, lambda watch: pipeline.backfill(first, last, watch)))
+        finish(watched("ingest", 1, pipeline.ingest))
+        finish(watched(f"{first} to {last}", 11, lambda watch: pipeline.backfill(first, last, watch)))
         _print_view(view_of(pipeline.lake, "scores", last, None), 40)
         _leave(pipeline)
 
@@ -102,12 +102,14 @@ def print_what(what: str, as_of: date | None, series: str | None, limit: int, pl
             terminal.console.print(f"drew {plot}", markup=False)
 
 
-def _watched(what: str, steps: int, launch: object) -> Outcome:
+def watched(what: str, steps: int, launch: object) -> Outcome:
+    """Launch a run and show how it goes."""
     watcher = RunWatcher(terminal.console, what, steps)
     return launch(watcher.watching)  # type: ignore[operator, no-any-return]
 
 
-def _finish(outcome: Outcome) -> None:
+def finish(outcome: Outcome) -> None:
+    """Say which checks failed, and leave with 1 if the run did."""
     problems = terminal.problems
     for check in outcome.failed_checks:
         problems.print(f"check failed: {check}", style="yellow", markup=False)

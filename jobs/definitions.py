@@ -12,6 +12,7 @@ from pulse_assets.forecasting import checks as forecasting_checks
 from pulse_assets.operations import assets as operations
 from pulse_assets.signals import assets as signals
 from pulse_assets.signals import checks as signals_checks
+from pulse_assets.simulation import assets as simulation
 from pulse_assets.trust import assets as trust
 from pulse_assets.trust import checks as trust_checks
 from pulse_resources.compute import Compute
@@ -20,7 +21,7 @@ from pulse_resources.lake.io_manager import delta_io_manager
 from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.market import Market
 
-DOMAINS = (signals, forecasting, trust, operations)
+DOMAINS = (signals, forecasting, simulation, trust, operations)
 CHECKS = (signals_checks, forecasting_checks, trust_checks)
 
 

@@ -11,6 +11,7 @@ import dagster as dg
 import requests
 
 from pulse_assets.declare import AS_OF
+from pulse_assets.simulation.assets import WRITTEN as SIMULATED
 
 GOLD_GROUPS = ("forecasting", "trust")
 
@@ -29,6 +30,11 @@ run_range = dg.define_asset_job(
     selection=dg.AssetSelection.assets(["silver", "series"], ["ops", "lineage"])
     | dg.AssetSelection.groups(*GOLD_GROUPS),
     description="Silver, forecasts, scores, licences and lineage over a range of days: a walk-forward evaluation",
+)
+simulate_daily = dg.define_asset_job(
+    "simulate_daily",
+    selection=dg.AssetSelection.assets(*(table.name.split("/") for table in SIMULATED)),
+    description="Simulate scenarios from the world as of each day of a range; scenarios, paths and seed are its configuration",
 )
 maintain_weekly = dg.define_asset_job(
     "maintain_weekly",
@@ -94,6 +100,6 @@ def _why(context: dg.RunFailureSensorContext) -> str:
     return "\n".join(lines) or context.failure_event.message or ""
 
 
-JOBS = (market_daily, forecast_daily, run_range, maintain_weekly)
+JOBS = (market_daily, forecast_daily, run_range, simulate_daily, maintain_weekly)
 SCHEDULES = (market_weekdays, maintain_sundays)
 SENSORS = (automation, run_failed)

@@ -5,7 +5,7 @@ Every run is an ordinary Dagster run on the persistent instance, so the user int
 
 import uuid
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,6 +18,7 @@ from pulse_assets.declare import AS_OF, START
 from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
 from pulse_assets.signals.calendars import partition_days
 from pulse_assets.signals.tables import INGESTS, MACRO_VINTAGES, MARKET_BARS, SERIES
+from pulse_assets.simulation.assets import WRITTEN as SIMULATED
 from pulse_assets.trust.tables import LICENCES, SCORES
 from pulse_resources.errors import ConfigError, PermanentFailure
 from pulse_resources.lake import Lake
@@ -88,6 +89,22 @@ class Pipeline:
         names = [SERIES.name, *(table.name for table in GOLD), "ops/lineage"]
         return self._launch("run_range", names, (days[0], days[-1]), watch)
 
+    def make_silver(self, day: date, watch: object = watch_nothing) -> Outcome:
+        """Bring silver alone up to date for a day."""
+        return self._launch("run_range", [SERIES.name], (day, day), watch)
+
+    def simulate(self, first: date, last: date, config: Mapping[str, object], watch: object = watch_nothing) -> Outcome:
+        """Simulate scenarios from the world as of each weekday of a range, in one run.
+
+        Parameters
+        ----------
+        config
+            Fields of :class:`~pulse_assets.simulation.assets.SimulationConfig`.
+        """
+        days = partitions_between(first, last)
+        names = [table.name for table in SIMULATED]
+        return self._launch("simulate_daily", names, (days[0], days[-1]), watch, {"simulate": dict(config)})
+
     def newest_day(self) -> date:
         """Return the partition of the newest row that any source has told.
 
@@ -144,7 +161,14 @@ class Pipeline:
             return None
         return partition_days(np.array([min(firsts)]), np.datetime64(START))[0].astype(object)  # type: ignore[no-any-return]
 
-    def _launch(self, job: str, tables: Sequence[str], days: tuple[date, date] | None, watch: object) -> Outcome:
+    def _launch(
+        self,
+        job: str,
+        tables: Sequence[str],
+        days: tuple[date, date] | None,
+        watch: object,
+        configs: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> Outcome:
         run_id = str(uuid.uuid4())
         tags = {"pulse/launched_by": "command line"}
         if days:
@@ -161,7 +185,7 @@ class Pipeline:
                 asset_selection=keys,
                 tags=tags,
                 run_id=run_id,
-                run_config=QUIET,
+                run_config=QUIET | {"ops": {name: {"config": config} for name, config in (configs or {}).items()}},
                 raise_on_error=False,
             )
         failed = tuple(

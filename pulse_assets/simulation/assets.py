@@ -10,15 +10,15 @@ import pyarrow as pa
 
 from pulse_assets.declare import WHEN_READY, days_of, table_assets
 from pulse_assets.signals.tables import SERIES
-from pulse_assets.simulation.tables import BLOCKS, DIVERGENCE, RULE_AUDIT, SIMULATION_RISK, SIMULATIONS
+from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.compute import Compute
 from pulse_resources.evidence import fingerprint
 from pulse_resources.lake import TableContract
 from pulse_resources.lake.io_manager import CONFIG, INPUTS, SEED
 from pulse_resources.lake.resource import DeltaLake
 
-READ = ["unique_id", "ds", "y", "known_at"]
-WRITTEN = (SIMULATIONS, SIMULATION_RISK, RULE_AUDIT, DIVERGENCE)
+READ = ["unique_id", "ds", "y", "known_at", "kind", "unit", "freq"]
+WRITTEN = (SIMULATIONS, SIMULATION_RISK, RULE_AUDIT, DIVERGENCE, RUNS)
 
 
 class SimulationConfig(dg.Config):

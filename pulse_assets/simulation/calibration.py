@@ -80,8 +80,8 @@ def calibrate(
     Raises
     ------
     ValueError
-        A level is NaN, a required variable or every asset is left out, or the world would explode; the message names
-        the variable and says what to do.
+        A level is NaN or of a later day, a required variable or every asset is left out, or the world would explode;
+        the message names the variable and says what to do.
 
     Examples
     --------
@@ -93,8 +93,12 @@ def calibrate(
     >>> made.world.names, float(np.sqrt(made.world.variance[0]).round(3))
     (('stock',), 0.01)
     """
-    known = {name: at_once(name, Values(*series)) for name, series in values.items()}
     day = _as_day(as_of)
+    for name, (days, _) in values.items():
+        if len(days) and np.max(days) > day:
+            last = np.max(days)
+            raise ValueError(f"{name}: expected values up to {day}, got one of {last}: give what was known by then")
+    known = {name: at_once(name, Values(*series)) for name, series in values.items()}
     parameters = fit_parameters(known, settings, day)
     return _world_on(Followed(parameters, known, day, settings.stale_days), known, settings, day)
 

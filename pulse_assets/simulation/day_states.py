@@ -190,10 +190,7 @@ def levels_and_history(
 ) -> tuple[Floats, Floats]:
     """Return states of factors at the origin, shape ``(F,)``, and of all variables on L weekdays before, ``(L, V)``."""
     before = np.busday_offset(day, np.arange(-lags, 0), roll="forward")
-    columns = []
-    for asset, track in zip(parameters.assets, tracks, strict=True):
-        values = known[asset.source].by(day) if lags else track.values
-        columns.append(np.log(past_states(values, before)) - np.log(values.levels[-1]))
+    columns = [np.log(past_states(track.values, before)) - np.log(track.values.levels[-1]) for track in tracks]
     levels = []
     for factor in parameters.factors:
         values = factor_at(known, factor, day)

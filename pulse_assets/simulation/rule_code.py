@@ -140,8 +140,8 @@ def _drawing(block: int, chancy: Sequence[int], rules: Sequence[Rule], rows: Rul
 
 def _second_phase(r: int, rule: Rule, vocabulary: Vocabulary, rows: RuleRows) -> Iterator[str]:
     yield f"if any_{r} != I32(0):"
-    yield f"    hits: I32 = I32(0)"
-    yield f"    firsts: I32 = I32(0)"
+    yield "    hits: I32 = I32(0)"
+    yield "    firsts: I32 = I32(0)"
     lines = [*_remembering(r, rule, rows)]
     if rule.half_life is None:
         lines += [line for i, effect in enumerate(rule.effects) for line in _once(i, effect, vocabulary, rows)]
@@ -165,8 +165,8 @@ def _remembering(r: int, rule: Rule, rows: RuleRows) -> Iterator[str]:
     yield f"fired: BOOL = mask > {ZERO}"
     yield f"seen: F32 = {seen}"
     yield f"new: F32 = mask if seen == {ZERO} else {ZERO}"
-    yield f"hits = I32(hits + ((bits_of(mask) >> 23) & 1))"
-    yield f"firsts = I32(firsts + ((bits_of(new) >> 23) & 1))"
+    yield "hits = I32(hits + ((bits_of(mask) >> 23) & 1))"
+    yield "firsts = I32(firsts + ((bits_of(new) >> 23) & 1))"
     yield f"{seen} = seen + new"
     if rule.cooldown:
         yield f"{cool} = {STEP} + {number_text(rule.cooldown + 1)} if fired else {cool}"

@@ -164,6 +164,32 @@ RETRODICTION = TableContract(
     rows_per_day=400,
 )
 
+RUNS = TableContract(
+    name="ops/simulation_runs",
+    description="One simulated scenario of one day: all that is needed to run it again, and the digest of its outcome",
+    columns=(
+        AS_OF,
+        SCENARIO,
+        RUN_ID,
+        PATHS,
+        Column("steps", pa.int16(), "Steps simulated", "business days"),
+        Column("seed", pa.int64(), "Seed of the random numbers"),
+        Column("sha256", pa.string(), "Digest of outcomes and counts: the same for any computer, chunk and cluster"),
+        Column("blocks_simulated", pa.int32(), "Blocks of paths simulated now", "blocks"),
+        Column("blocks_kept", pa.int32(), "Blocks taken from ops/simulation_blocks", "blocks"),
+        Column("config", pa.string(), "Configuration as JSON"),
+        Column("rules", pa.string(), "Fingerprint of the rule set; empty for none"),
+        Column("world", pa.string(), "Fingerprint of the calibrated world"),
+        Column("fitted_on", pa.date32(), "Day whose knowledge the world's parameters are from"),
+        Column("left_out", pa.string(), "Variables, shocks and rules that were left out, and why, a line each"),
+        DATA_VERSION,
+    ),
+    key=("as_of", "scenario"),
+    partition="as_of",
+    physical="year",
+    rows_per_day=5,
+)
+
 BLOCKS = TableContract(
     name="ops/simulation_blocks",
     description="Outcomes of one finished block of paths: a run that is asked for again takes it from here",
@@ -180,4 +206,4 @@ BLOCKS = TableContract(
     rows_per_day=10,
 )
 
-TABLES = (SIMULATIONS, SIMULATION_RISK, RULE_AUDIT, DIVERGENCE, RETRODICTION, BLOCKS)
+TABLES = (SIMULATIONS, SIMULATION_RISK, RULE_AUDIT, DIVERGENCE, RETRODICTION, RUNS, BLOCKS)

@@ -40,13 +40,8 @@ def gbm_moments(drift: float, variance: float, steps: int) -> dict[str, float]:
     """
     mean, total = drift * steps, variance * steps
     price = math.exp(mean + total / 2)
-    return {
-        "mean": mean,
-        "variance": total,
-        "kurtosis": 3.0,
-        "price": price,
-        "price_variance": price**2 * math.expm1(total),
-    }
+    of_return = {"mean": mean, "variance": total, "kurtosis": 3.0}
+    return of_return | {"price": price, "price_variance": price**2 * math.expm1(total)}
 
 
 def black_scholes_call(spot: float, strike: float, rate: float, sd: float, years: float) -> float:

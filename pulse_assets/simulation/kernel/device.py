@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOST_FLAGS = ("-std=c99", "-O2", "-ffp-contract=off", "-fPIC", "-shared")
 DEVICE_FLAGS = ("--std=c++17", "--fmad=false")
 THREADS_A_BLOCK, BLOCKS_AT_ONCE = 128, 4
-"""Threads of a block, and blocks that a multiprocessor shall hold: together 128 registers a thread (sm_80 to sm_100)."""
+"""Threads of a block, and blocks that a multiprocessor shall hold: that leaves 128 registers a thread on sm_80 to 100."""
 CONSTANT_FLOATS = 16_000
 """Parameters that fit into the 64 KiB of constant memory, with room for what a compiler puts there."""
 LARGEST_UNROLLED = 96
@@ -35,7 +35,8 @@ STEP_READS = {
 }
 """How kernels read the columns of the table of steps."""
 HEAD = """
-#if defined(__FAST_MATH__) || (defined(__CUDA_FTZ) && __CUDA_FTZ) || (defined(__CUDA_PREC_DIV) && !__CUDA_PREC_DIV)
+#if defined(__FAST_MATH__) || (defined(__CUDA_FTZ) && __CUDA_FTZ) \\
+    || (defined(__CUDA_PREC_DIV) && !__CUDA_PREC_DIV)
 #error "fast math changes the bits of a simulation"
 #endif
 #ifdef __CUDACC__
@@ -166,7 +167,7 @@ def check_launch(program: "Program", first: int, paths: int) -> None:
     ValueError
         The range is empty or beyond 2^40, or the program takes given drivers or keeps traces.
     """
-    if not (0 <= first and 1 <= paths and first + paths <= MOST_PATHS):
+    if first < 0 or paths < 1 or first + paths > MOST_PATHS:
         raise ValueError(f"expected 1 or more paths within 0 … {MOST_PATHS:,}, got {paths:,} from {first:,} on")
     for place, what in ((H.GIVEN, "takes given drivers"), (H.TRACED, "keeps every step of its paths")):
         if program.ints[place]:

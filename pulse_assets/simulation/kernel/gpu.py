@@ -148,7 +148,7 @@ def _cupy() -> ModuleType:
 
 
 @lru_cache(maxsize=64)
-def _compiled(source: str, device: int, has_constants: bool) -> _Module:  # noqa: FBT001, ARG001 - a key of the cache
+def _compiled(source: str, device: int, has_constants: bool) -> _Module:  # noqa: ARG001 - a key of the cache
     cupy = _cupy()
     module = cupy.RawModule(code=source, options=DEVICE_FLAGS, backend="nvrtc")
     return _Module(module.get_function("pulse_paths"), module.get_global("pulse_floats") if has_constants else None)

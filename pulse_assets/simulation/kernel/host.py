@@ -71,7 +71,9 @@ def compile_host(source: str, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     """
     compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
-        raise RuntimeError(f"no C compiler on PATH; looked for {', '.join(COMPILERS)}. Install one, or use the CPU's kernel")
+        raise RuntimeError(
+            f"no C compiler on PATH; looked for {', '.join(COMPILERS)}. Install one, or use the CPU's kernel"
+        )
     with tempfile.TemporaryDirectory(prefix="pulse-host-") as folder:
         text, library = Path(folder) / "paths.c", Path(folder) / "paths.so"
         text.write_text(source, encoding="utf-8")

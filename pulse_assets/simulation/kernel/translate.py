@@ -2,7 +2,8 @@
 
 What the language is: flat arrays and scalars of the types in ``intrinsics``; a local is annotated where it is first
 set and lives in that block, as in C; ``for … in range``, ``if``, conditional expressions, arithmetic, comparisons,
-calls of other kernels. Anything else is refused with the place where it stands.
+calls of other kernels; ``//`` and ``%`` only of whole numbers from 0 on, where C and Python agree. Anything else is
+refused with the place where it stands.
 """
 
 import ast
@@ -11,7 +12,6 @@ import textwrap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import NoReturn
 
 import numpy as np
 
@@ -72,8 +72,8 @@ def c_functions(
     prefix
         Of every function's name.
     constants
-        Elements of arrays that are the same in every call, by the text that reads them, such as ``ints[H.ASSETS]``: they
-        become literals, so that a compiler can drop what a world does not have. The bits stay the same.
+        Elements of arrays that are the same in every call, by the text that reads them, such as ``ints[H.ASSETS]``.
+        They become literals, so that a compiler can drop what a world does not have. The bits stay the same.
     unrolled
         Names of kernels whose loops CUDA unrolls.
 
@@ -127,12 +127,14 @@ class _Writer:
     name: str
     scope: dict[str, object]
     callees: list[str] = field(default_factory=list)
+    locals: set[str] = field(default_factory=set)
 
     @property
     def prefix(self) -> str:
         return self.text.prefix
 
     def function(self, tree: ast.FunctionDef) -> str:
+        self.locals = {argument.arg for argument in tree.args.args}
         arguments = ", ".join(f"{self.type(a.annotation, a)} {a.arg}".replace("* ", "*") for a in tree.args.args)
         head = f"PULSE_DEVICE {self.type(tree.returns, tree)} {self.prefix}{tree.name}({arguments})"
         return f"{head}\n{{\n{self.block(tree.body, 1)}}}"
@@ -141,6 +143,7 @@ class _Writer:
         return "".join(self.statement(each, depth) for each in body)
 
     def statement(self, node: ast.stmt, depth: int) -> str:
+        """Return a statement as lines of C."""
         pad = "    " * depth
         match node:
             case ast.Expr(value=ast.Constant(value=str())) | ast.Pass():
@@ -148,7 +151,12 @@ class _Writer:
             case ast.Expr(value=ast.Call() as call):
                 return f"{pad}{self.expression(call)};\n"
             case ast.AnnAssign(target=ast.Name(id=name), annotation=kind, value=ast.expr() as value):
-                return f"{pad}{self.type(kind, node)} {name} = {self.expression(value)};\n"
+                text = f"{pad}{self.type(kind, node)} {name} = {self.expression(value)};\n"
+                self.locals.add(name)
+                return text
+            case ast.Assign(targets=[ast.Name(id=name)]) if name not in self.locals:
+                message = f"{self.name}, line {node.lineno}: expected a type where {name} is first set, such as {name}: F32 = …"
+                raise ValueError(message)
             case ast.Assign(targets=[target], value=value):
                 return f"{pad}{self.expression(target)} = {self.expression(value)};\n"
             case ast.AugAssign(target=target, op=operator, value=value) if type(operator) in OPERATORS:
@@ -159,9 +167,10 @@ class _Writer:
                 text = f"{pad}if ({self.expression(test)}) {{\n{self.block(body, depth + 1)}{pad}}}\n"
                 return text + (f"{pad}else {{\n{self.block(rest, depth + 1)}{pad}}}\n" if rest else "")
             case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=bounds), body=body):
+                self.locals.add(name)
                 pragma = f"{pad}PULSE_UNROLL\n" if self.name in self.text.unrolled else ""
                 return f"{pragma}{pad}{self.loop(name, bounds)} {{\n{self.block(body, depth + 1)}{pad}}}\n"
-        self.refuse(node)
+        raise self.refusal(node)
 
     def loop(self, name: str, bounds: list[ast.expr]) -> str:
         low, high, step = "0", self.expression(bounds[0]), "1"
@@ -173,13 +182,10 @@ class _Writer:
         return f"for (long long {name} = {low}; {name} < {high}; {name} += {step})"
 
     def expression(self, node: ast.expr) -> str:
+        """Return an expression in C, in brackets where it has operators."""
         match node:
-            case ast.Constant(value=bool() | int() | float() as value):
-                return _literal(value)
-            case ast.Name(id=name):
-                return self.named(name)
-            case ast.Attribute(value=ast.Name(id=module), attr=name) if isinstance(self.scope.get(module), ModuleType):
-                return _literal(getattr(self.scope[module], name))
+            case ast.Constant() | ast.Name() | ast.Attribute() | ast.Subscript():
+                return self.place(node)
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPERATORS:
                 return f"({self.expression(left)} {OPERATORS[type(operator)]} {self.expression(right)})"
             case ast.UnaryOp(op=operator, operand=operand) if type(operator) in OPERATORS:
@@ -190,14 +196,25 @@ class _Writer:
                 return f"({self.expression(left)} {OPERATORS[type(operator)]} {self.expression(right)})"
             case ast.IfExp(test=test, body=body, orelse=rest):
                 condition = self.expression(test)
-                condition = condition[1:-1] if condition.startswith("(") and isinstance(test, ast.Compare) else condition
+                condition = condition[1:-1] if isinstance(test, ast.Compare) else condition
                 return f"({condition} ? {self.expression(body)} : {self.expression(rest)})"
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                return self.call(name, arguments)
+        raise self.refusal(node)
+
+    def place(self, node: ast.expr) -> str:
+        """Return a number, a variable or an element of an array."""
+        match node:
+            case ast.Constant(value=bool() | int() | float() as value):
+                return _literal(value)
+            case ast.Name(id=name):
+                return self.named(name)
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if isinstance(self.scope.get(module), ModuleType):
+                return _literal(getattr(self.scope[module], name))
             case ast.Subscript(value=ast.Name(id=name), slice=index):
                 known = self.text.constants.get(ast.unparse(node))
                 return f"{name}[{self.expression(index)}]" if known is None else _literal(known)
-            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-                return self.call(name, arguments)
-        self.refuse(node)
+        raise self.refusal(node)
 
     def call(self, name: str, arguments: list[ast.expr]) -> str:
         values = [self.expression(argument) for argument in arguments]
@@ -210,6 +227,8 @@ class _Writer:
         return f"{self.prefix}{name}({', '.join(values)})"
 
     def named(self, name: str) -> str:
+        if name in self.locals:
+            return name
         if name in ONE_LANE and name in self.scope:
             return _literal(ONE_LANE[name])
         value = self.scope.get(name)
@@ -219,14 +238,12 @@ class _Writer:
     def type(self, annotation: ast.expr | None, node: ast.AST) -> str:
         name = ast.unparse(annotation) if annotation is not None else ""
         if name not in TYPES:
-            raise ValueError(
-                f"{self.name}, line {getattr(node, 'lineno', 0)}: expected a type out of {', '.join(TYPES)}, got {name!r}"
-            )
+            line = getattr(node, "lineno", 0)
+            raise ValueError(f"{self.name}, line {line}: expected a type out of {', '.join(TYPES)}, got {name!r}")
         return TYPES[name]
 
-    def refuse(self, node: ast.AST) -> NoReturn:
-        line = getattr(node, "lineno", 0)
-        raise ValueError(f"{self.name}, line {line}: restricted Python has no {ast.unparse(node)!r}")
+    def refusal(self, node: ast.expr | ast.stmt) -> ValueError:
+        return ValueError(f"{self.name}, line {node.lineno}: restricted Python has no {ast.unparse(node)!r}")
 
 
 def _literal(value: object) -> str:

@@ -1,0 +1,184 @@
+"""What ``pulse simulate`` and ``pulse replay`` do: launch a run and show it, and make one path again step by step."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import typer
+
+from jobs import terminal
+from jobs.commands import finish, opened, use, watched
+from jobs.pipeline import Pipeline
+from jobs.targets import check_target, writing
+from jobs.terminal import OK
+from pulse_assets.signals.tables import SERIES
+from pulse_assets.simulation.assets import READ
+from pulse_assets.simulation.simulate import plans_of
+from pulse_assets.simulation.tables import RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
+from pulse_resources.errors import ConfigError, PermanentFailure, TableMissingError
+from pulse_resources.lake import Lake
+
+if TYPE_CHECKING:
+    from pulse_assets.simulation.plan import Plan
+
+RISK_COLUMNS = ("scenario", "measure", "name", "level", "value", "low", "high", "unit")
+FAN_COLUMNS = ("scenario", "variable", "unit", "origin_level", "mean", "q010", "q050", "q500", "q950", "q990")
+RULE_COLUMNS = ("scenario", "rule", "state", "fires", "paths_fired", "pnl_effect_usd", "pnl_effect_se")
+SHORTEST_ID = 6
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks to be simulated; ``config`` has the fields of ``SimulationConfig``."""
+
+    config: Mapping[str, object]
+    as_of: date | None = None
+    until: date | None = None
+    compute: str | None = None
+    sources: Path | None = None
+    prints_hash: bool = False
+    limit: int = 40
+
+
+def simulate(wanted: Wanted) -> None:
+    """Simulate the day asked for, or the newest, and print what came out; the digest is the last line."""
+    if wanted.compute is not None:
+        os.environ["PULSE_COMPUTE"] = wanted.compute
+    use(wanted.sources)
+    with opened() as pipeline:
+        _have_silver(pipeline, wanted.as_of)
+        first = wanted.as_of or pipeline.newest_day()
+        last = wanted.until or first
+        what = f"simulate as of {first}" if first == last else f"simulate {first} to {last}"
+        finish(watched(what, 1, lambda watch: pipeline.simulate(first, last, wanted.config, watch)))
+        _print_day(pipeline.lake, last, wanted)
+    raise typer.Exit(OK)
+
+
+def _have_silver(pipeline: Pipeline, as_of: date | None) -> None:
+    """Ingest and make silver where the lake has none up to the day asked for: the first command anyone types."""
+    newest = pc.max(pipeline.lake.read(SERIES, columns=["as_of"])["as_of"]).as_py()
+    if newest is not None and (as_of is None or as_of <= newest):
+        return
+    if newest is None:
+        finish(watched("ingest", 1, pipeline.ingest))
+    day = as_of or pipeline.newest_day()
+    finish(watched(f"silver as of {day}", 1, lambda watch: pipeline.make_silver(day, watch)))
+
+
+def _print_day(lake: Lake, day: date, wanted: Wanted) -> None:
+    today = pc.field("as_of") == day
+    console = terminal.console
+    risk = lake.read(SIMULATION_RISK, where=today)
+    terminal.print_rows(risk.select(list(RISK_COLUMNS)), f"Risk as of {day}, USD of profit; losses positive", wanted.limit)
+    rows = lake.read(SIMULATIONS, where=today)
+    last = rows.filter(pc.equal(rows["step"], pc.max(rows["step"])))
+    terminal.print_rows(last.select(list(FAN_COLUMNS)), f"After {pc.max(rows['step']).as_py()} business days", wanted.limit)
+    audit = lake.read(RULE_AUDIT, where=today & (pc.field("fires") > 0)).sort_by([("fires", "descending")])
+    if len(audit):
+        terminal.print_rows(audit.select(list(RULE_COLUMNS)), "Causal rules that fired", wanted.limit)
+    runs = lake.read(RUNS, where=today).sort_by("scenario").to_pylist()
+    for run in runs:
+        console.print(
+            f"{run['scenario']}: run {run['run_id']}, {run['paths']:,} paths, {run['blocks_simulated']} blocks simulated, "
+            f"{run['blocks_kept']} taken from the lake",
+            markup=False,
+        )
+    for remark in sorted({line for run in runs for line in run["left_out"].splitlines()}):
+        console.print(f"left out: {remark}", style="dim", markup=False, soft_wrap=True)
+    console.print("One path again: `pulse replay RUN PATH`. Pictures: `pulse show simulation --plot FILE.png`.")
+    if wanted.prints_hash:
+        console.print(_digest(runs), markup=False)
+
+
+def _digest(runs: list[dict[str, object]]) -> str:
+    """Return the digest of one run, or of the digests of several in order of their scenarios."""
+    import hashlib
+
+    if len(runs) == 1:
+        return str(runs[0]["sha256"])
+    return hashlib.sha256("\n".join(str(run["sha256"]) for run in runs).encode()).hexdigest()
+
+
+def replay(run: str, path: int, output: Path | None, limit: int) -> None:
+    """Simulate one path of an earlier run again and print every step of it."""
+    check_target("--output", output, (".csv", ".parquet"))
+    with opened() as pipeline:
+        found = _run_named(pipeline.lake, run)
+        if not 0 <= path < found["paths"]:
+            raise ConfigError(f"run {found['run_id']} has paths 0 to {found['paths'] - 1:,}; came {path:,}")
+        rows = path_rows(pipeline.lake, found, path)
+    title = f"Path {path:,} of {found['scenario']} as of {found['as_of']}, run {found['run_id']}"
+    if output is None:
+        terminal.print_rows(rows, title, limit)
+        return
+    with writing(output):
+        frame = rows.to_pandas()
+        frame.to_csv(output, index=False) if output.suffix == ".csv" else frame.to_parquet(output, index=False)
+    terminal.console.print(f"{title}: wrote {len(rows)} steps to {output}", markup=False)
+
+
+def _run_named(lake: Lake, run: str) -> dict[str, object]:
+    if len(run) < SHORTEST_ID:
+        raise ConfigError(f"give at least {SHORTEST_ID} digits of the run's id; came {run!r}")
+    rows = lake.read(RUNS, where=pc.starts_with(pc.field("run_id"), run)).to_pylist()
+    ids = sorted({row["run_id"] for row in rows})
+    if len(ids) != 1:
+        what = f"{len(ids)} runs begin" if ids else "no run begins"
+        raise ConfigError(f"{what} with {run!r}; `pulse show {RUNS.name}` lists them")
+    return rows[-1]  # type: ignore[no-any-return]
+
+
+def path_rows(lake: Lake, run: Mapping[str, object], path: int) -> pa.Table:
+    """Return every step of one path of a run: levels, profit, regime, variances, and the rules that fired.
+
+    Raises
+    ------
+    PermanentFailure
+        What is known of the day no longer gives that run: data, files or code are not those that it was made with.
+    """
+    from pulse_assets.simulation.engine import replay as replayed
+    from pulse_assets.simulation.plan import traced
+
+    day = run["as_of"]
+    assert isinstance(day, date)
+    version = int(str(run["data_version"]))
+    try:
+        silver = lake.read(SERIES, as_of=day, columns=READ, version=version)
+    except TableMissingError as error:
+        raise PermanentFailure(f"{SERIES.name} has no version {version} any more, so run {run['run_id']} is gone") from error
+    plans = plans_of(silver, day, json.loads(str(run["config"])))
+    plan = next((plan for plan in plans if plan.run_id == run["run_id"]), None)
+    if plan is None:
+        raise PermanentFailure(
+            f"scenario {run['scenario']!r} as of {day} is no longer run {run['run_id']}: a file of its scenario, rules or "
+            "world, or the code, has changed since; simulate it again"
+        )
+    states = replayed(traced(plan), plan.request.seed, np.array([path], np.uint64))[0]
+    return _named_rows(plan, states.astype(np.float64))
+
+
+def _named_rows(plan: "Plan", states: "npt.NDArray[np.float64]") -> pa.Table:
+    from pulse_assets.simulation.world import level_of
+
+    world, names = plan.request.world, plan.program.names
+    columns: dict[str, object] = {"step": np.arange(1, len(states) + 1)}
+    for place, name in enumerate(names):
+        is_factor = len(world.assets) <= place < len(world.variables)
+        columns[name] = level_of(world.variables[place], states[:, place]) if is_factor else states[:, place]
+    regime = states[:, len(names)].astype(int)
+    columns["regime"] = [world.regimes.names[k] if world.regimes else "" for k in regime]
+    first = len(names) + 1
+    for place, asset in enumerate(world.assets):
+        columns[f"volatility_{asset.name}"] = np.sqrt(states[:, first + place])
+    masks = states[:, first + len(world.assets) :]
+    columns["fired"] = [" ".join(np.array(plan.program.rule_ids, object)[row > 0]) for row in masks]
+    return pa.table(columns)

@@ -1,0 +1,90 @@
+"""Which world a lake's series make, where nobody wrote one down. Pure.
+
+What belongs here: picking series and naming variables. Worlds written down are read by ``world_settings``.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pulse_assets.simulation.world_settings import FactorSettings, WorldSettings, load_world_settings
+
+AUTO = "auto"
+EMBEDDED = "embedded:"
+MOST_ASSETS = 64
+MOST_FACTORS = 12
+FEWEST_PRICES = 600
+FACTOR_KINDS = ("volatility", "rate", "macro", "sentiment")
+DAILY = ("B", "D")
+
+
+def choose_world(world: str, silver: pa.Table) -> WorldSettings:
+    """Return the settings of a world.
+
+    Parameters
+    ----------
+    world
+        A file, a world that ships with Pulse, or ``auto``: the embedded one where the lake has the embedded data, else
+        the daily prices with the longest histories, and beside them rates, volatilities and macro series.
+    silver
+        ``silver/series`` with ``unique_id``; for ``auto`` also ``kind, unit, freq``.
+
+    Raises
+    ------
+    ValueError
+        The file is wrong, or the lake has no series of daily prices that is long enough.
+    """
+    if world != AUTO:
+        return load_world_settings(Path(world) if Path(world).suffix in (".yaml", ".yml") else world)
+    ids = pc.unique(silver["unique_id"]).to_pylist()
+    if any(str(name).startswith(EMBEDDED) for name in ids):
+        return load_world_settings("embedded")
+    counts = silver.group_by(["unique_id", "kind", "unit", "freq"], use_threads=False).aggregate([("ds", "count_distinct")])
+    rows = sorted(counts.to_pylist(), key=lambda row: (-row["ds_count_distinct"], row["unique_id"]))
+    prices = [
+        row["unique_id"]
+        for row in rows
+        if row["kind"] == "price" and row["freq"] in DAILY and row["ds_count_distinct"] >= FEWEST_PRICES
+    ][:MOST_ASSETS]
+    if not prices:
+        raise ValueError(
+            f"no series of {FEWEST_PRICES} daily prices or more is known among {len(ids)}: ingest some, or write down a "
+            "world and name its file (docs/how-to/simulate.md)"
+        )
+    others = [row for row in rows if row["kind"] in FACTOR_KINDS and row["ds_count_distinct"] >= 60][:MOST_FACTORS]
+    names = variable_names([*prices, *(row["unique_id"] for row in others)])
+    factors = tuple(
+        FactorSettings(
+            name=names[row["unique_id"]],
+            source=row["unique_id"],
+            unit=row["unit"],
+            scale="log" if row["kind"] == "volatility" else "linear",
+            stale_days=10 if row["freq"] in DAILY else 120,
+        )
+        for row in others
+    )
+    return WorldSettings(assets={names[price]: price for price in prices}, factors=factors)
+
+
+def variable_names(ids: Iterable[str]) -> dict[str, str]:
+    """Return a name that rules and scenarios can use for each series: its own behind the source, made a word.
+
+    Examples
+    --------
+    >>> variable_names(["fred:DGS10", "a:S&P 500", "b:S&P 500"])
+    {'fred:DGS10': 'DGS10', 'a:S&P 500': 'S_P_500', 'b:S&P 500': 'S_P_500_2'}
+    """
+    taken: dict[str, str] = {}
+    for unique_id in ids:
+        word = re.sub(r"\W+", "_", unique_id.rpartition(":")[2], flags=re.ASCII).strip("_") or "series"
+        word = f"_{word}" if word[0].isdigit() else word
+        number = 1
+        name = word
+        while name in taken.values():
+            number += 1
+            name = f"{word}_{number}"
+        taken[unique_id] = name
+    return taken
