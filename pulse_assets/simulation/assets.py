@@ -62,7 +62,8 @@ def simulate(
             INPUTS: snapshot.versions,
             CONFIG: fingerprint(config.model_dump()),
             SEED: config.seed,
-            **made.metadata.get(contract.name, {}),
+            "days": len(days),
+            "left_out": dg.MetadataValue.md("\n".join(f"* {remark}" for remark in made.remarks) or "nothing"),
         }
         yield dg.Output(table, output_name=contract.path[-1], metadata=metadata)
 

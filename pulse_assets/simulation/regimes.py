@@ -26,7 +26,7 @@ CALM_SHARES = (0.5, 0.75, 0.9)
 SMALLEST_START = 0.05
 SPEED = 0.1
 """Weight of the newest square in the local variance by which starts tell states apart."""
-NAMES = {1: ("normal",), 2: ("calm", "turbulent"), 3: ("calm", "normal", "turbulent")}
+NAMES = {1: ("normal",), 2: ("calm", "stressed"), 3: ("calm", "normal", "stressed")}
 
 
 @dataclass(frozen=True, eq=False)

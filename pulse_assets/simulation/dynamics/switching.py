@@ -53,14 +53,14 @@ class Hamilton:
         return {"regimes": regimes, "switching": fit}
 
     def oracle(self, parameters: Mapping[str, float], steps: int) -> dict[str, float]:  # noqa: ARG002
-        """Return shares and mean stays of two regimes that end with ``leave_calm`` and ``leave_turbulent``."""
-        calm, turbulent = number(parameters, "leave_calm"), number(parameters, "leave_turbulent")
-        share = stationary_of(np.array([[1 - calm, calm], [turbulent, 1 - turbulent]]))
+        """Return shares and mean stays of two regimes that end with ``leave_calm`` and ``leave_stressed``."""
+        calm, stressed = number(parameters, "leave_calm"), number(parameters, "leave_stressed")
+        share = stationary_of(np.array([[1 - calm, calm], [stressed, 1 - stressed]]))
         return {
             "share_calm": float(share[0]),
-            "share_turbulent": float(share[1]),
+            "share_stressed": float(share[1]),
             "stay_calm": mean_stay(1 - calm),
-            "stay_turbulent": mean_stay(1 - turbulent),
+            "stay_stressed": mean_stay(1 - stressed),
         }
 
 

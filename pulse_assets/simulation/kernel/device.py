@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOST_FLAGS = ("-std=c99", "-O2", "-ffp-contract=off", "-fPIC", "-shared")
 DEVICE_FLAGS = ("--std=c++17", "--fmad=false")
 THREADS_A_BLOCK, BLOCKS_AT_ONCE = 128, 4
-"""Threads of a block, and blocks that a multiprocessor shall hold: that leaves 128 registers a thread on sm_80 to 100."""
+"""Threads of a block, and blocks a multiprocessor shall hold: that leaves 128 registers a thread on sm_80 to 100."""
 CONSTANT_FLOATS = 16_000
 """Parameters that fit into the 64 KiB of constant memory, with room for what a compiler puts there."""
 LARGEST_UNROLLED = 96
@@ -73,8 +73,8 @@ PULSE_DEVICE int pulse_low_word(unsigned long long word) { return (int)(unsigned
 PULSE_DEVICE long long pulse_truncated(float x) { return (long long)(int)x; }
 """
 TAIL = """
-PULSE_DEVICE void pulse_path(long long i, long long first, long long count, unsigned long long k0, unsigned long long k1,
-                             long long steps, float *floats, long long *ints, float *outcomes, long long *counts)
+PULSE_DEVICE void pulse_path(long long i, long long first, long long count, unsigned long long k0,
+                             unsigned long long k1, long long steps, float *floats, long long *ints, float *outcomes, long long *counts)
 {
     float work[PULSE_ROWS], outcome[PULSE_OUTCOMES], sign[1], none[1];
     unsigned long long id[1];

@@ -118,10 +118,11 @@ def check_device(device: int) -> None:
     words, normals = cupy.zeros(4, np.uint64), cupy.zeros(4, np.float32)
     kernel((1,), (1,), (counters, words, normals))
     drawn = tuple(int(word) for word in cupy.asnumpy(words))
-    if drawn != KNOWN_WORDS or cupy.asnumpy(normals).tobytes() != _known_normals().tobytes():
+    made, known = cupy.asnumpy(normals), _known_normals()
+    if drawn != KNOWN_WORDS or made.tobytes() != known.tobytes():
         message = (
-            f"device {device} draws {_hexadecimal(drawn)} and normals {cupy.asnumpy(normals)} where Philox4x32-10 gives "
-            f"{_hexadecimal(KNOWN_WORDS)} and the CPU {_known_normals()}. Its results would not be those of a CPU: "
+            f"device {device} draws {_hexadecimal(drawn)} and normals {made} where Philox4x32-10 gives "
+            f"{_hexadecimal(KNOWN_WORDS)} and the CPU {known}. Its results would not be those of a CPU: "
             "update its driver and CuPy, or run on the CPU"
         )
         raise RuntimeError(message)

@@ -155,8 +155,8 @@ class _Writer:
                 self.locals.add(name)
                 return text
             case ast.Assign(targets=[ast.Name(id=name)]) if name not in self.locals:
-                message = f"{self.name}, line {node.lineno}: expected a type where {name} is first set, such as {name}: F32 = …"
-                raise ValueError(message)
+                where = f"{self.name}, line {node.lineno}"
+                raise ValueError(f"{where}: expected a type where {name} is first set, such as {name}: F32 = …")
             case ast.Assign(targets=[target], value=value):
                 return f"{pad}{self.expression(target)} = {self.expression(value)};\n"
             case ast.AugAssign(target=target, op=operator, value=value) if type(operator) in OPERATORS:

@@ -712,11 +712,11 @@ def has_an_unknown_type(x: float) -> F32:
 
 def sets_without_a_type(x: F32) -> F32:
     y = x
-    return y
+    return fma(y, y, y)
 
 
 def hides_a_constant(x: F32) -> F32:
-    TWO: F32 = x + x
+    TWO: F32 = x + x  # noqa: N806
     return TWO
 
 

@@ -94,9 +94,9 @@ def test_known_answers() -> None:
     assert t_tail_dependence(4, -1) == 0
     gbm = find_dynamics("constant", "volatility").oracle({"drift": -0.045, "variance": 0.09}, 1)
     assert gbm["price"] == pytest.approx(1.0, rel=1e-12)
-    shares = find_dynamics("hamilton", "regimes").oracle({"leave_calm": 0.02, "leave_turbulent": 0.05}, 1)
+    shares = find_dynamics("hamilton", "regimes").oracle({"leave_calm": 0.02, "leave_stressed": 0.05}, 1)
     assert shares == pytest.approx(
-        {"share_calm": 5 / 7, "share_turbulent": 2 / 7, "stay_calm": 50, "stay_turbulent": 20}
+        {"share_calm": 5 / 7, "share_stressed": 2 / 7, "stay_calm": 50, "stay_stressed": 20}
     )
     tails = find_dynamics("student_t", "innovations").oracle({"nu": 5, "correlation": 0.0}, 1)
     assert tails["kurtosis"] == 9

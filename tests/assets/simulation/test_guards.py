@@ -31,7 +31,7 @@ def a_world() -> World:
         sigma=np.array([0.08, 0.05]),
         correlation=np.eye(4),
         regimes=Regimes(
-            ("calm", "turbulent"),
+            ("calm", "stressed"),
             np.array([[0.98, 0.02], [0.05, 0.95]]),
             np.array([0.7, 0.3]),
             np.array([0.8, 1.5]),

@@ -39,7 +39,7 @@ def slow_log_likelihood(fit: RegimeFit, returns: np.ndarray) -> float:
 def test_two_regimes_are_found_again() -> None:
     returns, states = simulated(TRUE, 8000, 1)
     fit = fit_regimes(returns, 2)
-    assert fit.names == ("calm", "turbulent")
+    assert fit.names == ("calm", "stressed")
     np.testing.assert_allclose(fit.sd, TRUE.sd, rtol=0.05)
     np.testing.assert_allclose(fit.transition, TRUE.transition, atol=0.015)
     assert fit.loglik > regime_log_likelihood(TRUE, returns)
@@ -51,7 +51,7 @@ def test_three_regimes_are_found_again() -> None:
     truth = RegimeFit(np.zeros(3), np.array([0.5, 1.5, 4.0]), np.full((3, 3), 0.01) + 0.97 * np.eye(3), np.nan, 0)
     fit = fit_regimes(simulated(truth, 6000, 2)[0], 4)
     assert fit.states == 3
-    assert fit.names == ("calm", "normal", "turbulent")
+    assert fit.names == ("calm", "normal", "stressed")
     np.testing.assert_allclose(fit.sd, truth.sd, rtol=0.08)
 
 
