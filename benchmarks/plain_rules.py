@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numba import njit
 
 from pulse_assets.simulation.checked_rules import CheckedRules
+from pulse_assets.simulation.effect_code import FAINTEST
 from pulse_assets.simulation.expression_code import Logarithm, is_logarithm, log_of
 from pulse_assets.simulation.expressions import (
     Arithmetic,
@@ -26,7 +27,6 @@ from pulse_assets.simulation.expressions import (
     Volatility,
 )
 from pulse_assets.simulation.kernel.transforms import exp_
-from pulse_assets.simulation.rule_code import FAINTEST
 from pulse_assets.simulation.rule_model import Effect, Rule
 
 F32 = np.float32

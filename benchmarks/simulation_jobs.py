@@ -1,7 +1,7 @@
 """The worlds that simulations are measured on: W1, and a full one with everything that a world can have.
 
-W1 is 64 assets with a full correlation matrix, 252 steps of geometric Brownian motion in logarithms, and the value of an
-equally weighted portfolio at the end of each path. Its mean and deviation are known: the log returns are jointly normal.
+W1 is 64 assets with a full correlation matrix, 252 steps of geometric Brownian motion in logarithms, and the value of
+an equally weighted portfolio at the end of each path. Its mean and deviation are known: log returns are jointly normal.
 """
 
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def w1(tracked: bool = False) -> Program:
 
 
 def full(has_rules: bool, is_recorded: bool = False) -> Program:
-    """Return the full world: GARCH, two regimes, jumps, eight overlays, drawdown, and if wanted rules and histograms."""
+    """Return the full world: GARCH, two regimes, jumps, eight overlays, drawdown; if wanted rules and histograms."""
     world = full_world()
     recorded = RECORDED if is_recorded else ()
     ranges = np.tile([-1.0, 2.0 / 4096], (len(recorded), len(world.variables) + 4, 1))

@@ -33,6 +33,8 @@ RISK_COLUMNS = ("scenario", "measure", "name", "level", "value", "low", "high", 
 FAN_COLUMNS = ("scenario", "variable", "unit", "origin_level", "mean", "q010", "q050", "q500", "q950", "q990")
 RULE_COLUMNS = ("scenario", "rule", "state", "fires", "paths_fired", "pnl_effect_usd", "pnl_effect_se")
 SHORTEST_ID = 6
+SHOWN_VARIABLES = 9
+ALWAYS_SHOWN = ("vix", "pnl_usd", "drawdown", "regime", "fired")
 
 
 @dataclass(frozen=True)
@@ -54,24 +56,23 @@ def simulate(wanted: Wanted) -> None:
         os.environ["PULSE_COMPUTE"] = wanted.compute
     use(wanted.sources)
     with opened() as pipeline:
-        _have_silver(pipeline, wanted.as_of)
-        first = wanted.as_of or pipeline.newest_day()
-        last = wanted.until or first
+        first, last = _days(pipeline, wanted)
         what = f"simulate as of {first}" if first == last else f"simulate {first} to {last}"
         finish(watched(what, 1, lambda watch: pipeline.simulate(first, last, wanted.config, watch)))
         _print_day(pipeline.lake, last, wanted)
     raise typer.Exit(OK)
 
 
-def _have_silver(pipeline: Pipeline, as_of: date | None) -> None:
-    """Ingest and make silver where the lake has none up to the day asked for: the first command anyone types."""
-    newest = pc.max(pipeline.lake.read(SERIES, columns=["as_of"])["as_of"]).as_py()
-    if newest is not None and (as_of is None or as_of <= newest):
-        return
-    if newest is None:
+def _days(pipeline: Pipeline, wanted: Wanted) -> tuple[date, date]:
+    """Return the range asked for, or the newest day, with silver up to it: this may be the first command anyone types."""
+    if pc.max(pipeline.lake.read(SERIES, columns=["as_of"])["as_of"]).as_py() is None:
         finish(watched("ingest", 1, pipeline.ingest))
-    day = as_of or pipeline.newest_day()
-    finish(watched(f"silver as of {day}", 1, lambda watch: pipeline.make_silver(day, watch)))
+    first = wanted.as_of or pipeline.newest_day()
+    last = wanted.until or first
+    newest = pc.max(pipeline.lake.read(SERIES, columns=["as_of"])["as_of"]).as_py()
+    if newest is None or newest < last:
+        finish(watched(f"silver as of {last}", 1, lambda watch: pipeline.make_silver(last, watch)))
+    return first, last
 
 
 def _print_day(lake: Lake, day: date, wanted: Wanted) -> None:
@@ -118,7 +119,10 @@ def replay(run: str, path: int, output: Path | None, limit: int) -> None:
         rows = path_rows(pipeline.lake, found, path)
     title = f"Path {path:,} of {found['scenario']} as of {found['as_of']}, run {found['run_id']}"
     if output is None:
-        terminal.print_rows(rows, title, limit)
+        narrow = [name for name in rows.column_names if not name.startswith("volatility_")]
+        shown = [*narrow[:SHOWN_VARIABLES], *(name for name in narrow[SHOWN_VARIABLES:] if name in ALWAYS_SHOWN)]
+        terminal.print_rows(rows.select(shown), title, limit)
+        terminal.console.print(f"{len(shown)} of {rows.num_columns} columns; --output FILE.csv has all", style="dim")
         return
     with writing(output):
         frame = rows.to_pandas()

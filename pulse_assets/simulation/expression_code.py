@@ -29,8 +29,8 @@ from pulse_assets.simulation.vocabulary import Vocabulary
 
 FUNCTIONS = {"min": "min_", "max": "max_", "abs": "fabs_"}
 JOINTS = {"and": " & ", "or": " | "}
-STEP = "step"
-"""Name of the local that holds the number of the step as float32."""
+STEP, ZERO = "step", "zero"
+"""Locals that hold the number of the step and 0, as float32."""
 
 
 @dataclass(frozen=True)

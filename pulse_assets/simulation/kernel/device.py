@@ -74,7 +74,8 @@ PULSE_DEVICE long long pulse_truncated(float x) { return (long long)(int)x; }
 """
 TAIL = """
 PULSE_DEVICE void pulse_path(long long i, long long first, long long count, unsigned long long k0,
-                             unsigned long long k1, long long steps, float *floats, long long *ints, float *outcomes, long long *counts)
+                             unsigned long long k1, long long steps, float *floats, long long *ints, float *outcomes,
+                             long long *counts)
 {
     float work[PULSE_ROWS], outcome[PULSE_OUTCOMES], sign[1], none[1];
     unsigned long long id[1];

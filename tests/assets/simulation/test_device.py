@@ -1,7 +1,6 @@
 """Device code: what restricted Python becomes, and that a C compiler and NVRTC give it the bits of numba."""
 
 import hashlib
-import importlib.util
 import os
 import pickle
 import platform
@@ -9,19 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ctypes import (
-    CDLL,
     addressof,
-    byref,
     c_char,
-    c_char_p,
     c_longlong,
-    c_size_t,
     c_uint64,
     c_ulonglong,
     c_void_p,
-    create_string_buffer,
     memmove,
 )
 from functools import lru_cache
@@ -34,7 +28,7 @@ import numpy as np
 import pytest
 
 from pulse_assets.simulation.engine import BlockResult, simulate
-from pulse_assets.simulation.kernel import device, gpu
+from pulse_assets.simulation.kernel import device, gpu, nvrtc
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.device import DEVICE_FLAGS, device_source, probe_source, program_source
 from pulse_assets.simulation.kernel.gpu import gpu_problem, gpu_simulate
@@ -55,6 +49,7 @@ from pulse_assets.simulation.kernel.intrinsics import (
     min_,
 )
 from pulse_assets.simulation.kernel.layout import RuleRows
+from pulse_assets.simulation.kernel.nvrtc import compile_cuda, find_nvrtc
 from pulse_assets.simulation.kernel.philox import key
 from pulse_assets.simulation.kernel.translate import c_functions
 from pulse_assets.simulation.program import Event, Gravity, Holdings, Program, build
@@ -387,25 +382,11 @@ def test_no_processor_that_numba_compiles_for_changes_a_bit(processor: str, tmp_
 # NVRTC
 
 
-def compiled_by_nvrtc(source: str, *options: str) -> str:
+def compiled_by_nvrtc(source: str, architecture: str, options: Sequence[str] = DEVICE_FLAGS) -> str:
     """Return PTX; needs NVRTC's library but no driver."""
-    package = importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.cuda_nvrtc")
-    folders = [Path(folder) for folder in (package.submodule_search_locations or ())] if package else []
-    found = [path for folder in folders for path in folder.glob("lib/libnvrtc.so.*") if "alt" not in path.name]
-    if not found:
+    if find_nvrtc() is None:
         pytest.skip("no NVRTC; the package nvidia-cuda-nvrtc-cu12 of the extra `dev` brings it on Linux x86-64")
-    nvrtc, program, size = CDLL(str(found[0])), c_void_p(), c_size_t()
-    assert nvrtc.nvrtcCreateProgram(byref(program), source.encode(), b"paths.cu", 0, None, None) == 0
-    passed = (c_char_p * len(options))(*(option.encode() for option in options))
-    failed = nvrtc.nvrtcCompileProgram(program, len(options), passed)
-    what = "ProgramLog" if failed else "PTX"
-    assert getattr(nvrtc, f"nvrtcGet{what}Size")(program, byref(size)) == 0
-    text = create_string_buffer(size.value)
-    assert getattr(nvrtc, f"nvrtcGet{what}")(program, text) == 0
-    assert nvrtc.nvrtcDestroyProgram(byref(program)) == 0
-    if failed:
-        raise ValueError(text.value.decode())
-    return text.value.decode()
+    return compile_cuda(source, architecture, options).ptx
 
 
 ROUNDED = {"add.rn", "sub.rn", "mul.rn", "div.rn", "sqrt.rn", "fma.rn", "cvt.rn"}
@@ -422,7 +403,7 @@ def float_operations(ptx: str) -> list[str]:
 @pytest.mark.parametrize("name", ["everything", "student_t", "rules"])
 def test_cuda_compiles_to_operations_that_round_as_a_cpu_does(name: str, architecture: str) -> None:
     """A bare add.f32 or mul.f32 could still be fused by the driver; one with .rn may not."""
-    ptx = compiled_by_nvrtc(program_source(expected_of(name)[0]), f"--gpu-architecture={architecture}", *DEVICE_FLAGS)
+    ptx = compiled_by_nvrtc(program_source(expected_of(name)[0]), architecture)
     assert re.findall(r"\.entry (\w+)", ptx) == ["pulse_paths"]
     operations = float_operations(ptx)
     assert {"fma.rn", "add.rn", "mul.rn", "sqrt.rn"} <= set(operations)
@@ -435,7 +416,7 @@ def test_cuda_compiles_to_operations_that_round_as_a_cpu_does(name: str, archite
 def test_a_minimum_in_ptx_has_one_operand_that_is_a_number() -> None:
     """PTX's min.f32 and our min_ differ for NaN in the second place, and for zeros of both signs; not so here."""
     for name in ("everything", "rules"):
-        ptx = compiled_by_nvrtc(program_source(expected_of(name)[0]), "--gpu-architecture=compute_90", *DEVICE_FLAGS)
+        ptx = compiled_by_nvrtc(program_source(expected_of(name)[0]), "compute_90")
         fixed = set(re.findall(r"mov\.(?:f32|b32)\s+(%f\d+), 0f", ptx))
         for operands in re.findall(r"(?:min|max)\.f32\s+%f\d+, (\S+), (\S+);", ptx):
             assert any(operand.startswith("0f") or operand in fixed for operand in operands), operands
@@ -443,7 +424,7 @@ def test_a_minimum_in_ptx_has_one_operand_that_is_a_number() -> None:
 
 def test_without_the_switch_against_contraction_operations_could_be_fused() -> None:
     source = program_source(expected_of("everything")[0])
-    open_to_fusion = float_operations(compiled_by_nvrtc(source, "--gpu-architecture=compute_90", DEVICE_FLAGS[0]))
+    open_to_fusion = float_operations(compiled_by_nvrtc(source, "compute_90", DEVICE_FLAGS[:1]))
     assert DEVICE_FLAGS[1] == "--fmad=false"
     assert {"add", "mul"} <= set(open_to_fusion)
 
@@ -451,7 +432,7 @@ def test_without_the_switch_against_contraction_operations_could_be_fused() -> N
 @pytest.mark.parametrize("flag", ["--use_fast_math", "--ftz=true", "--prec-div=false"])
 def test_nvrtc_refuses_fast_math(flag: str) -> None:
     with pytest.raises(ValueError, match="fast math changes the bits of a simulation"):
-        compiled_by_nvrtc(program_source(expected_of("plain")[0]), "--gpu-architecture=compute_90", *DEVICE_FLAGS, flag)
+        compiled_by_nvrtc(program_source(expected_of("plain")[0]), "compute_90", (*DEVICE_FLAGS, flag))
 
 
 @needs_compiler
@@ -459,7 +440,7 @@ def test_nvrtc_refuses_fast_math(flag: str) -> None:
 def test_ptx_that_runs_as_c_gives_the_bits_of_numba(name: str) -> None:
     """What NVRTC made of the kernel, instruction by instruction; only the assembler's last step is not seen here."""
     program, expected = expected_of(name)
-    ptx = compiled_by_nvrtc(program_source(program), "--gpu-architecture=compute_90", *DEVICE_FLAGS)
+    ptx = compiled_by_nvrtc(program_source(program), "compute_90")
     library = compile_host(c_of_ptx(ptx), ("-O1", "-std=gnu99", "-fwrapv", "-fno-strict-aliasing"))
     paths = 60
     outcomes, counts = np.empty((H.OUTCOMES, paths), np.float32), np.zeros(program.counts, np.int64)
@@ -472,6 +453,21 @@ def test_ptx_that_runs_as_c_gives_the_bits_of_numba(name: str) -> None:
         library.run(*place, c_void_p(parameters.ctypes.data))
     assert np.array_equal(outcomes.view(np.int32), expected.outcomes[:, :paths].view(np.int32))
     assert np.array_equal(counts, simulate(program, SEED, FIRST, paths).counts)
+
+
+def test_machine_code_of_every_architecture_holds_its_state_in_registers() -> None:
+    """A thread of a small world needs no memory of its own, because all places are known when it is compiled."""
+    if find_nvrtc() is None:
+        pytest.skip("no NVRTC; the package nvidia-cuda-nvrtc-cu12 of the extra `dev` brings it on Linux x86-64")
+    for architecture in ("sm_80", "sm_90", "sm_100"):
+        log = compile_cuda(program_source(program_plain()), architecture, (*DEVICE_FLAGS, "--ptxas-options=-v")).log
+        assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in log
+
+
+def test_without_nvrtc_the_message_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvrtc, "find_nvrtc", lambda: None)
+    with pytest.raises(RuntimeError, match="no NVRTC: install nvidia-cuda-nvrtc-cu12"):
+        compile_cuda("", "compute_90")
 
 
 # the GPU
