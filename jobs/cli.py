@@ -121,6 +121,10 @@ def simulate(
     allow_short: Annotated[bool, typer.Option("--allow-short", help="Permit negative positions")] = False,
     policy: Annotated[str, typer.Option("--policy", help="hold or rebalance")] = "hold",
     antithetic: Annotated[bool, typer.Option("--antithetic", help="Paths in mirrored pairs")] = False,
+    sobol: Annotated[bool, typer.Option("--sobol", help="Estimate risk with scrambled Sobol points, too")] = False,
+    target_error: Annotated[
+        float, typer.Option("--target-error", help="End early at this relative standard error of the 97.5 % shortfall")
+    ] = 0.0,
     compute: Annotated[
         str | None, typer.Option("--compute", help="inline, threads, local, or a scheduler such as tcp://host:8786")
     ] = None,
@@ -148,6 +152,8 @@ def simulate(
         "steps": steps,
         "seed": seed,
         "antithetic": antithetic,
+        "sobol": sobol,
+        "target_error": target_error,
     }
     days = [day.date() if day else None for day in (as_of, until)]
     run_simulation(Wanted(settings, days[0], days[1], compute, config, print_hash, limit))

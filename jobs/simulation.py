@@ -29,7 +29,7 @@ from pulse_resources.lake import Lake
 if TYPE_CHECKING:
     from pulse_assets.simulation.plan import Plan
 
-RISK_COLUMNS = ("scenario", "measure", "name", "level", "value", "low", "high", "unit")
+RISK_COLUMNS = ("scenario", "measure", "name", "level", "value", "low", "high", "unit", "estimator")
 FAN_COLUMNS = ("scenario", "variable", "unit", "origin_level", "mean", "q010", "q050", "q500", "q950", "q990")
 RULE_COLUMNS = ("scenario", "rule", "state", "fires", "paths_fired", "pnl_effect_usd", "pnl_effect_se")
 SHORTEST_ID = 6

@@ -38,6 +38,8 @@ class SimulationConfig(dg.Config):
     antithetic: bool = False
     learned_correction: bool = False
     ablated_paths: int = 4096
+    sobol: bool = False
+    target_error: float = 0.0
 
 
 @table_assets(

@@ -18,7 +18,9 @@ from pulse_assets.simulation.engine import BlockResult
 from pulse_assets.simulation.gravity import Past, learn_gravity
 from pulse_assets.simulation.plan import Plan, Request, make_plan
 from pulse_assets.simulation.program import Gravity
-from pulse_assets.simulation.results import distributions, risk
+from pulse_assets.simulation.results import RISK_LEVELS, distributions, quasi_rows, risk
+from pulse_assets.simulation.quasi_runs import MapReplicates, quasi_risk
+from pulse_assets.simulation.risk import expected_shortfall
 from pulse_assets.simulation.rule_checks import check_rules
 from pulse_assets.simulation.rules import RuleSet
 from pulse_assets.simulation.runs import MapBlocks, Outcome, carry_out, run_inline
@@ -50,6 +52,11 @@ class Wish:
         Whether a correction is learned from the past.
     ablated_paths
         Paths that are run again without each rule.
+    sobol
+        Whether risk is also estimated with scrambled Sobol points.
+    target_error
+        Standard error of the 97.5 % shortfall, as a share of it, at which a run ends before it has all its paths; 0
+        for none.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -61,6 +68,8 @@ class Wish:
     antithetic: bool = False
     learns: bool = False
     ablated_paths: int = 4096
+    sobol: bool = False
+    target_error: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +120,8 @@ class Services:
 
     Attributes
     ----------
-    map_blocks
-        Runs a function over jobs.
+    map_blocks, map_replicates
+        Run a function over jobs, and over replicates of Sobol points.
     kept, keep
         Blocks of a run that were kept, and how a further one is.
     device
@@ -120,6 +129,7 @@ class Services:
     """
 
     map_blocks: MapBlocks = run_inline
+    map_replicates: MapReplicates | None = None
     kept: Callable[[Plan], Mapping[int, BlockResult]] = lambda plan: {}  # noqa: ARG005
     keep: Callable[[Plan, int, BlockResult], None] | None = None
     device: str = "cpu"
@@ -179,10 +189,26 @@ def simulate_day(known: Known, wish: Wish, services: Services) -> list[Simulated
             services.map_blocks,
             kept=services.kept(plan),
             keep=None if keep is None else lambda number, result, plan=plan, keep=keep: keep(plan, number, result),
+            stop=precise_enough(wish.target_error) if wish.target_error > 0 else None,
             device=services.device,
         )
         done.append(Simulated(plan, outcome, remarks))
     return done
+
+
+def precise_enough(target: float, level: float = SHORTFALL_LEVEL) -> Callable[[list[BlockResult]], bool]:
+    """Return a stop rule: the shortfall's standard error on the blocks so far is at most a share of its size.
+
+    It sees a prefix of the blocks in their order, so it stops every run of a plan at the same block. An error that is
+    by chance small stops too soon: intervals after stopping cover slightly less than they say (Glynn and Whitt 1992).
+    """
+
+    def stop(done: list[BlockResult]) -> bool:
+        pnl = np.concatenate([result.outcomes[0] for result in done])
+        found = expected_shortfall(pnl, [level])
+        return bool(found.standard_error[0] <= target * abs(found.value[0]))
+
+    return stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +230,8 @@ def tables_of(known: Known, wish: Wish, done: Sequence[Simulated], services: Ser
         simulations.append(distributions(plan, outcome, known.day, known.prices))
         parts = {SHORTFALL_LEVEL: shortfall_parts(plan, outcome)}
         risks.append(risk(plan, outcome, known.day, parts))
+        if wish.sobol:
+            risks.append(quasi_rows(plan, quasi_risk(plan, RISK_LEVELS, services.map_replicates), known.day))
         audit = rule_audit(
             plan,
             outcome,

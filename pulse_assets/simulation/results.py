@@ -8,12 +8,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
-from pulse_assets.simulation.estimators import Estimate, plain_mean, probability_with_interval
+from pulse_assets.simulation.estimators import Estimate, antithetic_mean, plain_mean, probability_with_interval
 from pulse_assets.simulation.histograms import quantiles
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.outcomes import ruin_probability
 from pulse_assets.simulation.plan import Plan
 from pulse_assets.simulation.program import MEASURE_NAMES
+from pulse_assets.simulation.quasi_runs import QuasiRisk
 from pulse_assets.simulation.risk import expected_shortfall, value_at_risk
 from pulse_assets.simulation.runs import Outcome
 from pulse_assets.simulation.world import level_of
@@ -109,7 +110,7 @@ def risk(plan: Plan, outcome: Outcome, as_of: date, parts: Mapping[float, Mappin
     """
     pnl, drawdown, under, worst = outcome.outcomes
     rows = [
-        _row("mean_pnl", *_bounds(plain_mean(pnl.astype(np.float64))), unit="USD"),
+        _row("mean_pnl", *_bounds(_mean(plan, pnl)), unit="USD"),
         _row("drawdown", *_bounds(plain_mean(drawdown.astype(np.float64))), unit="share"),
         _row("time_under_water", *_bounds(plain_mean(under.astype(np.float64))), unit="steps"),
         _row("ruin", *_bounds(ruin_probability(worst, plan.request.portfolio.capital_usd)), unit="probability"),
@@ -127,16 +128,44 @@ def risk(plan: Plan, outcome: Outcome, as_of: date, parts: Mapping[float, Mappin
         for name, (amount, error) in by_asset.items():
             bounds = (amount, amount - 1.96 * error, amount + 1.96 * error)
             rows.append(_row("shortfall_of", *bounds, unit="USD", level=level, name=name))
-    common = {
+    estimator = "antithetic" if plan.request.antithetic else "plain"
+    return pa.Table.from_pylist([_common(plan, as_of, outcome.paths, estimator) | row for row in rows])
+
+
+def quasi_rows(plan: Plan, found: QuasiRisk, as_of: date) -> pa.Table:
+    """Return the estimates of scrambled Sobol points as further rows of the risk table."""
+    rows = [_row("mean_pnl", *_bounds(found.mean_pnl), unit="USD")]
+    for measure, estimate in (
+        ("value_at_risk", found.value_at_risk),
+        ("expected_shortfall", found.expected_shortfall),
+    ):
+        rows += [
+            _row(measure, *(float(part[k]) for part in estimate[:3]), unit="USD", level=level)
+            for k, level in enumerate(RISK_LEVELS)
+        ]
+    return pa.Table.from_pylist([_common(plan, as_of, found.paths, "sobol") | row for row in rows])
+
+
+def _common(plan: Plan, as_of: date, paths: int, estimator: str) -> Row:
+    return {
         "as_of": as_of,
         "scenario": plan.request.scenario,
+        "estimator": estimator,
         "horizon_steps": plan.program.steps,
-        "paths": outcome.paths,
+        "paths": paths,
         "run_id": plan.run_id,
         "seed": plan.request.seed,
         "world": plan.request.world.fingerprint[:16],
     }
-    return pa.Table.from_pylist([common | row for row in rows])
+
+
+def _mean(plan: Plan, pnl: npt.NDArray[np.float32]) -> Estimate:
+    """Return the mean profit; of mirrored pairs, each pair is one observation."""
+    values = pnl.astype(np.float64)
+    if plan.request.antithetic and len(values) >= 4:
+        pairs = len(values) // 2 * 2
+        return antithetic_mean(values[:pairs:2], values[1:pairs:2])
+    return plain_mean(values)
 
 
 def _row(

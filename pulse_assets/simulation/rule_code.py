@@ -73,6 +73,7 @@ def _places(rules: Sequence[Rule], body: Sequence[str], rows: RuleRows) -> Itera
     """
     yield f"{STEP}: F32 = F32(t + I64(1))"
     yield f"{ZERO}: F32 = F32(0.0)"
+    yield f"part: I64 = I64({PART}) if LANES > {PART} else I64(LANES)"
     for row in sorted({int(found) for line in body for found in re.findall(r"\brow_(\d+)", line)}):
         yield f"row_{row}: U64 = at(I64({row}), I64(0))"
     for name, lag in sorted({(part.name, part.lag) for part in _pasts(rules)}):
@@ -137,17 +138,16 @@ def _in_parts(r: int, rule: Rule, vocabulary: Vocabulary, rows: RuleRows) -> Ite
     """Yield a loop over those parts of a block that have a path on which there is anything to do."""
     mask, intensity = cell(rows.mask + r), cell(_memory(r, rows) + 1)
     waiting = f"bits_of({mask})" if rule.half_life is None else f"bits_of({mask}) | bits_of({intensity})"
-    yield f"for first in range(0, LANES, {PART}):"
-    yield f"    last: I64 = first + {PART} if first + {PART} < LANES else LANES"
+    yield "for first in range(0, LANES, part):"
     yield "    some: I32 = I32(0)"
-    yield "    for lane in range(first, last):"
-    yield "        i: U64 = U64(lane)"
+    yield "    for lane in range(part):"
+    yield "        i: U64 = U64(first + lane)"
     yield f"        some = I32(some | {waiting})"
     yield "    if some != I32(0):"
     yield "        hits: I32 = I32(0)"
     yield "        news: I32 = I32(0)"
-    yield "        for lane in range(first, last):"
-    yield "            i: U64 = U64(lane)"
+    yield "        for lane in range(part):"
+    yield "            i: U64 = U64(first + lane)"
     yield from (f"            {line}" for line in _acting(r, rule, vocabulary, rows))
     yield f"        add_count(counts, I64({rows.fires + r}), I64(hits))"
     yield f"        add_count(counts, I64({rows.by_step}) + I64({r}) * steps + t, I64(hits))"

@@ -167,6 +167,8 @@ def wish_of(config: Mapping[str, Any]) -> Wish:
         config["antithetic"],
         config["learned_correction"],
         config["ablated_paths"],
+        config["sobol"],
+        config["target_error"],
     )
 
 
@@ -205,7 +207,7 @@ def _services(compute: Compute, lake: Lake, say: Say) -> Services:
             BlockStore(lake, plan.run_id).keep(number, result)
             say(f"run {plan.run_id}: block {number} of {-(-plan.paths // plan.block_paths)} is durable")
 
-    return Services(compute.map_blocks, kept, keep, compute.device_in_use)
+    return Services(compute.map_blocks, compute.map_blocks, kept, keep, compute.device_in_use)
 
 
 def _is_kept(plan: Plan) -> bool:

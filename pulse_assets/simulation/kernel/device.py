@@ -89,7 +89,7 @@ PULSE_DEVICE void pulse_path(long long i, long long first, long long count, unsi
 
 #ifdef __CUDACC__
 #if PULSE_FLOATS > 0
-__constant__ float pulse_floats[PULSE_FLOATS];
+extern "C" { __constant__ float pulse_floats[PULSE_FLOATS]; }
 #define PULSE_PARAMETERS pulse_floats
 #else
 #define PULSE_PARAMETERS floats
