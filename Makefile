@@ -77,4 +77,5 @@ $(STAMP): requirements.lock pyproject.toml
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . ; \
 	fi
 	@$(BIN)/python -m pulse_assets.forecasting.warm
+	@$(BIN)/python -m pulse_assets.simulation.warm
 	@touch $(STAMP)

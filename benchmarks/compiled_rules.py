@@ -102,6 +102,6 @@ def rows_of(checked: CheckedRules, steps: int) -> tuple[RuleRows, int]:
 
 def compiled(source: str) -> Callable[..., None]:
     """Return ``apply_rules`` of a text, compiled."""
-    names = {**vars(intrinsics), **vars(philox), **vars(transforms)}
-    exec(compile(source, "<rules>", "exec"), names)
-    return njit(nogil=True, error_model="numpy")(names["apply_rules"])  # type: ignore[no-any-return]
+    names = {**vars(intrinsics), **vars(philox), **vars(transforms), "compiled": njit(nogil=True, error_model="numpy")}
+    exec(compile(f"@compiled\n{source}", "<rules>", "exec"), names)
+    return names["apply_rules"]  # type: ignore[no-any-return]

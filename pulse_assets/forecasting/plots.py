@@ -4,8 +4,6 @@ Each picture is drawn by a function that takes axes, so that several can share o
 picture that says so.
 """
 
-import base64
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,10 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from pulse_assets.numerics.quantiles import LEVELS
+from pulse_assets.pictures import COLOURS, INK, REST, as_png, colours, finish, moment, new_figure, say
+from pulse_assets.pictures import as_markdown as as_markdown  # for those who take all about forecasts from here
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BANDS = (("q025", "q975", 0.15, "95 %"), ("q100", "q900", 0.25, "80 %"), ("q250", "q750", 0.4, "50 %"))
 HISTORY = 60
@@ -27,9 +26,6 @@ TOLERANCE = 1e-9
 """Slack when a PIT is compared with a level, both being sums of decimal fractions."""
 INTERVALS = np.round(1 - 2 * LEVELS[LEVELS < 0.5], 3)
 """Nominal coverages of the central intervals between the 23 quantiles: 0.98, 0.95, 0.9, …, 0.1."""
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#8c8c00")
-"""Colours that stay apart for the colour-blind (Okabe and Ito 2008), and two more."""
-REST = "#bbbbbb"
 
 
 def fan_charts(history: pd.DataFrame, forecasts: pd.DataFrame, series: list[str]) -> bytes:
@@ -46,15 +42,15 @@ def fan_charts(history: pd.DataFrame, forecasts: pd.DataFrame, series: list[str]
     """
     series = series[:12]
     rows = max(1, -(-len(series) // COLUMNS))
-    figure = _figure(13, 3.4 * rows)
+    figure = new_figure(13, 3.4 * rows)
     for place, unique_id in enumerate(series, start=1):
         axes = figure.add_subplot(rows, min(COLUMNS, len(series)), place)
         _draw_fan(axes, history, forecasts, unique_id)
         if place == 1:
             figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(BANDS), fontsize=10)
     if not series:
-        _say(figure.add_subplot(), "no forecasts")
-    return _png(figure)
+        say(figure.add_subplot(), "no forecasts")
+    return as_png(figure)
 
 
 def caught_shares(pit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -121,7 +117,7 @@ def series_sheet(
     members
         As for :func:`weights_over_time`; None leaves that picture out.
     """
-    figure = _figure(13, 8.4)
+    figure = new_figure(13, 8.4)
     grid = figure.add_gridspec(2, 2)
     fan = figure.add_subplot(grid[0, :] if members is None else grid[0, 0])
     names = forecasts["unique_id"].unique()
@@ -129,49 +125,36 @@ def series_sheet(
         _draw_fan(fan, history, forecasts, str(names[0]))
         fan.legend(loc="best", fontsize=9)
     else:
-        _say(fan, "no forecasts")
+        say(fan, "no forecasts")
     if members is not None:
         _draw_weights(figure.add_subplot(grid[0, 1]), members)
     _draw_calibration(figure.add_subplot(grid[1, 0]), scores)
     _draw_errors(figure.add_subplot(grid[1, 1]), scores)
-    return _png(figure)
-
-
-def as_markdown(png: bytes, title: str) -> str:
-    """Return a picture as markdown with the bytes inside, as the user interface renders it."""
-    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
+    return as_png(figure)
 
 
 def _draw_fan(axes: "Axes", history: pd.DataFrame, forecasts: pd.DataFrame, unique_id: str) -> None:
     past = history[history["unique_id"] == unique_id].sort_values("ds").tail(HISTORY)
     ahead = forecasts[forecasts["unique_id"] == unique_id].sort_values("h")
-    axes.plot(past["ds"], past["y"], color="#222222", linewidth=1)
+    axes.plot(past["ds"], past["y"], color=INK, linewidth=1)
     start = past.tail(1)
     times = np.concatenate((start["ds"].to_numpy(), ahead["ds"].to_numpy()))
     for low, high, shade, label in BANDS:
         lower, upper = (np.concatenate((start["y"], ahead[name])) for name in (low, high))
         axes.fill_between(times, lower, upper, color=COLOURS[0], alpha=shade, linewidth=0, label=label)
     axes.plot(times, np.concatenate((start["y"], ahead["q500"])), color=COLOURS[0], linewidth=1)
-    axes.set_title(unique_id, fontsize=12)
+    finish(axes, unique_id)
     ends = pd.concat([past["ds"].head(1), ahead["ds"].tail(1)])
-    axes.set_xticks(ends, [_moment(moment) for moment in ends])
-    axes.tick_params(labelsize=10)
-    axes.grid(alpha=0.2)
-
-
-def _moment(moment: pd.Timestamp | int) -> str:
-    if not isinstance(moment, pd.Timestamp):
-        return str(moment)
-    return f"{moment:%Y-%m-%d}" if moment == moment.normalize() else f"{moment:%Y-%m-%d %H:%M}"
+    axes.set_xticks(ends, [moment(end) for end in ends])
 
 
 def _draw_calibration(axes: "Axes", scores: pd.DataFrame) -> None:
     scores = scores.dropna(subset=["pit"])
     if not len(scores):
-        _say(axes, "no scores yet")
+        say(axes, "no scores yet")
         return
-    axes.plot([0, 1], [0, 1], color="#222222", linewidth=0.8, linestyle="--")
-    for colour, (model, rows) in zip(_colours(), scores.groupby("model"), strict=False):
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    for colour, (model, rows) in zip(colours(), scores.groupby("model"), strict=False):
         caught = np.abs(2 * rows["pit"].to_numpy()[:, None] - 1) <= INTERVALS + TOLERANCE
         axes.plot(
             INTERVALS, caught.mean(axis=0), color=colour, marker=".", linewidth=1.2, label=f"{model} ({len(rows):,})"
@@ -184,9 +167,9 @@ def _draw_errors(axes: "Axes", scores: pd.DataFrame) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if not len(scores):
-        _say(axes, "no scores yet")
+        say(axes, "no scores yet")
         return
-    for colour, (model, rows) in zip(_colours(), scores.groupby("model"), strict=False):
+    for colour, (model, rows) in zip(colours(), scores.groupby("model"), strict=False):
         mean = rows.groupby("h")["wis"].mean()
         axes.plot(mean.index, mean, color=colour, marker=".", linewidth=1.2, label=str(model))
     axes.set(xlabel="steps ahead", ylabel="mean WIS, unit of the series")
@@ -197,7 +180,7 @@ def _draw_errors(axes: "Axes", scores: pd.DataFrame) -> None:
 
 def _draw_weights(axes: "Axes", members: pd.DataFrame) -> None:
     if not len(members):
-        _say(axes, "no members yet")
+        say(axes, "no members yet")
         return
     series = members.groupby("as_of")["unique_id"].nunique() if "unique_id" in members else 1
     by_day = members.pivot_table(index="as_of", columns="member", values="weight_first", aggfunc="sum", fill_value=0.0)
@@ -210,42 +193,19 @@ def _draw_weights(axes: "Axes", members: pd.DataFrame) -> None:
     parts = [by_day[name] for name in largest] + [rest.clip(lower=0)]
     axes.stackplot(by_day.index, *parts, labels=[*largest, "others"], colors=[*COLOURS[: len(largest)], REST])
     axes.set(ylabel="weight at the first step", ylim=(0, 1), xlim=(by_day.index[0], by_day.index[-1]))
-    axes.set_xticks(by_day.index[[0, -1]], [_moment(day) for day in by_day.index[[0, -1]]])
+    axes.set_xticks(by_day.index[[0, -1]], [moment(day) for day in by_day.index[[0, -1]]])
     _finish(axes, "What pooled forecasts were made of", outside=True)
 
 
-def _colours() -> list[str]:
-    return [*COLOURS, *[REST] * 100]
-
-
 def _finish(axes: "Axes", title: str, *, outside: bool = False) -> None:
-    axes.set_title(title, fontsize=12)
-    axes.tick_params(labelsize=10)
-    axes.grid(alpha=0.2)
+    finish(axes, title)
     if outside:  # beside a stack, in its order
         axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
     else:
         axes.legend(fontsize=9, loc="best")
 
 
-def _say(axes: "Axes", words: str) -> None:
-    axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=14, color="#666666", transform=axes.transAxes)
-    axes.set_axis_off()
-
-
 def _alone(draw: Callable[["Axes", pd.DataFrame], None], rows: pd.DataFrame, width: float) -> bytes:
-    figure = _figure(width, 4.4)
+    figure = new_figure(width, 4.4)
     draw(figure.add_subplot(), rows)
-    return _png(figure)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return buffer.getvalue()
+    return as_png(figure)

@@ -22,11 +22,10 @@ def once(i: int, effect: Effect, vocabulary: Vocabulary, rows: RuleRows) -> Iter
     if effect.target == VOLATILITY:
         return
     if effect.target == REGIME:
-        place = cell(rows.regime)
-        yield f"{place} = {number_text(vocabulary.regimes.index(str(effect.set)))} if fired else {place}"
+        yield from _choosing(i, cell(rows.regime), number_text(vocabulary.regimes.index(str(effect.set))), "fired")
     elif is_on_volatility(effect):
         place = cell(rows.variance[variable_of(effect)])
-        yield f"{place} = {place} * {number_text(effect.amount**2)} if fired else {place}"
+        yield from _choosing(i, place, f"x_{i} * {number_text(effect.amount**2)}", "fired")
     else:
         term = vocabulary.terms[effect.target]
         yield from _moving(i, term, _moved(i, effect, term), "fired", rows)
@@ -36,11 +35,12 @@ def decaying(rule: Rule, intensity: str, vocabulary: Vocabulary, rows: RuleRows)
     """Yield the statements of effects that are applied at every step, in proportion to an intensity."""
     yield f"left: F32 = {intensity} * {number_text(rule.decay)}"
     yield f"left = left if left > {number_text(FAINTEST)} else {ZERO}"
-    yield "left = mask if fired else left"
+    yield "left = choose(fired, mask, left)"
+    yield f"alive: BOOL = left > {ZERO}"
     yield f"{intensity} = left"
     for i, effect in enumerate(rule.effects):
         term = vocabulary.terms[effect.target]
-        yield from _moving(i, term, f"x_{i} + {number_text(effect.amount)} * left", f"left > {ZERO}", rows)
+        yield from _moving(i, term, f"x_{i} + {number_text(effect.amount)} * left", "alive", rows)
 
 
 def on_all_volatilities(r: int, rule: Rule, rows: RuleRows) -> Iterator[str]:
@@ -52,7 +52,8 @@ def on_all_volatilities(r: int, rule: Rule, rows: RuleRows) -> Iterator[str]:
                 yield f"for row in range(I64({first}), I64({last + 1})):"
                 yield "    for lane in range(LANES):"
                 yield "        h: F32 = work[at(row, lane)]"
-                yield f"        work[at(row, lane)] = h * {number_text(effect.amount**2)} if {mask} > {ZERO} else h"
+                yield f"        g: F32 = h * {number_text(effect.amount**2)}"
+                yield f"        work[at(row, lane)] = g if {mask} > {ZERO} else h"
 
 
 def _moved(i: int, effect: Effect, term: Term) -> str:
@@ -68,8 +69,12 @@ def _moving(i: int, term: Term, moved: str, when: str, rows: RuleRows) -> Iterat
     place = cell(rows.state[term.name])
     moved = f"max_({moved}, {number_text(term.low)})" if term.low > -math.inf else moved
     moved = f"min_({moved}, {number_text(term.high)})" if term.high < math.inf else moved
+    yield from _choosing(i, place, moved, when)
+
+
+def _choosing(i: int, place: str, moved: str, when: str) -> Iterator[str]:
     yield f"x_{i}: F32 = {place}"
-    yield f"{place} = {moved} if {when} else x_{i}"
+    yield f"{place} = choose({when}, {moved}, x_{i})"
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -17,7 +17,7 @@ from pulse_assets.simulation.engine import replay
 from pulse_assets.simulation.guards import check_world
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.intrinsics import LANES
-from pulse_assets.simulation.kernel.philox import MOST_PATHS, STREAM_VERSION
+from pulse_assets.simulation.kernel.philox import STREAM_VERSION
 from pulse_assets.simulation.program import Event, Gravity, Holdings, Program, build
 from pulse_assets.simulation.world import World
 
@@ -32,6 +32,7 @@ LAYOUT_VERSION = 1
 WORK_A_BLOCK = 1_000_000_000
 """Steps of variables in a block: one or two seconds of one core."""
 MOST_PATHS_A_BLOCK = 65_536
+MOST_PATHS_A_RUN = 100_000_000
 MOST_STEPS = 2_600
 PILOT_PATHS = LANES
 REACH = 8.0
@@ -111,8 +112,11 @@ def make_plan(request: Request, paths: int) -> Plan:
         The world is refused by its guards, a position is in nothing that it has, or there are too few or too many paths
         or steps. The message names the variable.
     """
-    if not 1 <= paths <= MOST_PATHS:
-        raise ValueError(f"expected 1 to {MOST_PATHS:,} paths, got {paths:,}: thousands are usual, millions for rare events")
+    if not 1 <= paths <= MOST_PATHS_A_RUN:
+        raise ValueError(
+            f"expected 1 to {MOST_PATHS_A_RUN:,} paths, got {paths:,}: thousands are usual, millions for rare events; every "
+            "path's outcome is kept in memory (16 bytes)"
+        )
     if request.shocks.steps > MOST_STEPS:
         raise ValueError(f"expected at most {MOST_STEPS:,} steps, about ten years of days, got {request.shocks.steps:,}")
     check_world(request.world)

@@ -29,6 +29,14 @@ PART = 64
 """Paths that the second phase looks at together."""
 NEVER = 1e30
 """Step that no simulation reaches."""
+CHOOSE = """def choose(condition: BOOL, one: F32, other: F32) -> F32:
+    return one if condition else other
+
+
+@compiled
+"""
+"""A choice in a function of its own is a select by the time that it is inlined; several choices by the same condition
+in one loop become branches, and those scattered stores. Whoever compiles the text decorates the first function."""
 SIGNATURE = (
     "def apply_rules(work: F32s, floats: F32s, counts: I64s, ids: U64s, k0: U64, k1: U64, branch: I64, t: I64,"
     " steps: I64, valid: I64) -> None:"
@@ -36,7 +44,7 @@ SIGNATURE = (
 
 
 def rule_source(rules: Sequence[Rule], vocabulary: Vocabulary, rows: RuleRows) -> str:
-    """Return the text of ``apply_rules`` for a block of paths at one step.
+    """Return the text of ``apply_rules``, and of what it needs, for a block of paths at one step.
 
     Parameters
     ----------
@@ -50,7 +58,7 @@ def rule_source(rules: Sequence[Rule], vocabulary: Vocabulary, rows: RuleRows) -
     """
     body = list(_body(rules, vocabulary, rows))
     lines = (*_places(rules, body, rows), *body)
-    return "\n".join((SIGNATURE, *(f"    {line}" for line in lines))) + "\n"
+    return CHOOSE + "\n".join((SIGNATURE, *(f"    {line}" for line in lines))) + "\n"
 
 
 def lags_needed(rules: Sequence[Rule]) -> dict[str, int]:
@@ -166,7 +174,7 @@ def _acting(r: int, rule: Rule, vocabulary: Vocabulary, rows: RuleRows) -> Itera
     yield f"new: F32 = mask if free == {ZERO} else {ZERO}"
     yield "hits = I32(hits + ((bits_of(mask) >> 23) & 1))"
     yield "news = I32(news + ((bits_of(new) >> 23) & 1))"
-    yield f"{free} = {STEP} + {number_text(rule.cooldown + 1)} if fired else free"
+    yield f"{free} = choose(fired, {STEP} + {number_text(rule.cooldown + 1)}, free)"
     if rule.half_life is None:
         for i, effect in enumerate(rule.effects):
             yield from once(i, effect, vocabulary, rows)

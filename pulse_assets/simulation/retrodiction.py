@@ -1,0 +1,238 @@
+"""How honest simulations would have been: worlds as of past days, simulated and scored against what came. Pure.
+
+What belongs here: from series and days to rows. What happened is read in ``retrodiction_truth``, scores are in
+``retrodiction_scores``, and what rows of many days say is in ``retrodiction_report``.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from pulse_assets.simulation.calibration import calibrate_days
+from pulse_assets.simulation.gravity import learn_gravity
+from pulse_assets.simulation.kernel.header import RECORDED_STEPS
+from pulse_assets.simulation.known_series import Days, KnownSeries, Vintages
+from pulse_assets.simulation.participants import KnownBy
+from pulse_assets.simulation.program import Holdings, build
+from pulse_assets.simulation.reading import past_of
+from pulse_assets.simulation.reference_worlds import BLOCK_DAYS, ENGINES, PULSE, settings_for
+from pulse_assets.simulation.retrodiction_members import Singles, members_at
+from pulse_assets.simulation.retrodiction_scores import ALL, PORTFOLIO, SCHEMA, Label, score_steps
+from pulse_assets.simulation.retrodiction_truth import actual_returns, led_along, origin_of
+from pulse_assets.simulation.rule_checks import check_rules
+from pulse_assets.simulation.rules import RuleSet
+from pulse_assets.simulation.scenarios import Shocks, no_shock
+from pulse_assets.simulation.world import World
+from pulse_assets.simulation.world_settings import WorldSettings
+
+Mode = Literal["seed_then_free", "strict"]
+FREE: Mode = "seed_then_free"
+STRICT: Mode = "strict"
+MODES = (FREE, STRICT)
+Values = Mapping[str, Vintages]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be simulated and scored, whatever the day.
+
+    Attributes
+    ----------
+    paths, seed
+        The same paths' numbers for all engines, modes and days, so that scores differ by what is simulated alone.
+    horizon, steps
+        Business days between origin and the day that scores, and which of them are scored.
+    engines
+        ``pulse`` and the references that it is compared with.
+    modes
+        ``seed_then_free`` lets the world run from its origin; ``strict`` leads factors along what they did. References
+        have no factors and run free.
+    fall
+        Loss of value that counts as an event, as a share.
+    block_days
+        Mean length of the runs of days of the historical bootstrap.
+    rules
+        Causal rules of ``pulse``; None for none.
+    learns
+        Whether ``pulse`` has the learned correction.
+    energy_members
+        Paths that the energy score takes at most.
+
+    Raises
+    ------
+    ValueError
+        A number is out of bounds, or a name is unknown or stands twice.
+    """
+
+    paths: int = 2000
+    seed: int = 0
+    horizon: int = 20
+    steps: tuple[int, ...] = (1, 5, 10, 20)
+    engines: tuple[str, ...] = ENGINES
+    modes: tuple[Mode, ...] = (FREE,)
+    fall: float = 0.05
+    block_days: float = BLOCK_DAYS
+    rules: RuleSet | None = None
+    learns: bool = False
+    energy_members: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.steps or sorted({*self.steps}) != [*self.steps] or not 1 <= self.steps[0] <= max(self.steps):
+            raise ValueError(f"expected scored steps that rise from 1 on; came {self.steps}")
+        if self.steps[-1] > self.horizon:
+            raise ValueError(f"step {self.steps[-1]} is beyond the horizon of {self.horizon} steps: lengthen it")
+        if self.paths < 100 or self.energy_members < 2:
+            raise ValueError(
+                f"expected 100 or more paths, below which a 1 % quantile says nothing, and 2 or more for the energy "
+                f"score; came {self.paths} and {self.energy_members}"
+            )
+        if not 0 < self.fall < 1:
+            raise ValueError(f"a fall is a share of value inside (0, 1), as 0.05; came {self.fall}")
+        for what, given, known in (("engine", self.engines, ENGINES), ("mode", self.modes, MODES)):
+            wrong = [name for name in given if name not in known or given.count(name) > 1]
+            if wrong or not given:
+                came = f"{wrong[0]!r}" if wrong else "none"
+                raise ValueError(f"expected each {what} once, of {', '.join(known)}; came {came}")
+
+
+@dataclass(frozen=True, eq=False)
+class Retrodicted:
+    """A day's rows, and why some that were wanted are not among them."""
+
+    day: date
+    rows: pa.Table
+    remarks: tuple[str, ...]
+
+
+def months_of(days: Sequence[date], horizon: int) -> list[list[date]]:
+    """Return days in blocks whose origins lie in one month: within a block all worlds have the same parameters.
+
+    Examples
+    --------
+    >>> [len(block) for block in months_of([date(2018, 6, 27), date(2018, 6, 28), date(2018, 6, 29)], 20)]
+    [2, 1]
+    """
+    return [[*block] for _, block in groupby(days, lambda day: _origin(day, horizon).astype("datetime64[M]"))]
+
+
+def retrodict(
+    values: Values, days: Sequence[date], settings: WorldSettings, wanted: Wanted
+) -> Iterator[Retrodicted]:
+    """Simulate from the origin of every day and score against what the day knows.
+
+    Parameters
+    ----------
+    values
+        Series in silver with the day by which each value was known; what was known after a day does not change its rows.
+    days
+        Days that score, rising.
+    settings
+        Of the world that is judged.
+    wanted
+        What else.
+
+    Yields
+    ------
+    Retrodicted
+        One a day. A day whose origin has no world, for want of a past, has no rows and a remark.
+
+    Raises
+    ------
+    ValueError
+        An asset is called ``portfolio`` or ``all``, or a series has a level that is not finite.
+    """
+    clash = sorted({PORTFOLIO, ALL} & {*settings.assets})
+    if clash:
+        raise ValueError(f"an asset is called {clash[0]!r}, which rows say of the assets together: rename it")
+    known = {name: KnownSeries(name, series) for name, series in values.items()}
+    origins = np.array([_origin(day, wanted.horizon) for day in days], "datetime64[D]")
+    by_engine = {engine: settings_for(engine, settings, wanted.block_days) for engine in wanted.engines}
+    worlds = [_worlds(values, origins, chosen) for chosen in by_engine.values()]
+    for day, made in zip(days, zip(*worlds, strict=True), strict=True):
+        past = _Past(values, known, np.datetime64(day, "D"), _origin(day, wanted.horizon), settings, wanted)
+        yield _day(past, dict(zip(by_engine, made, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """A day, its origin and what is known."""
+
+    values: Values
+    known: KnownBy
+    day: np.datetime64
+    origin: np.datetime64
+    settings: WorldSettings
+    wanted: Wanted
+
+
+def _origin(day: date, horizon: int) -> np.datetime64:
+    return origin_of(np.datetime64(day, "D"), horizon)
+
+
+def _worlds(values: Values, origins: Days, settings: WorldSettings) -> Iterator[World | str]:
+    """Yield a world or why there is none, for each origin; after one that has none it goes on with the next."""
+    left = origins
+    while len(left):
+        try:
+            for made in calibrate_days(values, left, settings):
+                left = left[1:]
+                yield made.world
+        except ValueError as why:
+            left = left[1:]
+            yield str(why)
+
+
+def _day(past: _Past, worlds: Mapping[str, World | str]) -> Retrodicted:
+    parts, remarks = [SCHEMA.empty_table()], []
+    for engine, world in worlds.items():
+        for mode in past.wanted.modes if engine == PULSE else (FREE,):
+            if isinstance(world, str):
+                remarks.append(f"{engine} of {past.origin}: {world}")
+            elif mode == STRICT and not world.factors:
+                remarks.append(f"{engine} of {past.origin}: no factor can be led, so there is no strict mode")
+            else:
+                try:
+                    parts.append(_scored(past, engine, mode, world))
+                except ValueError as why:  # rules that do not fit this world: others may
+                    remarks.append(f"{engine} of {past.origin}: {why}")
+    return Retrodicted(past.day.astype(object), pa.concat_tables(parts), tuple(dict.fromkeys(remarks)))
+
+
+def _scored(past: _Past, engine: str, mode: Mode, world: World) -> pa.Table:
+    wanted, steps = past.wanted, past.wanted.steps
+    shocks = no_shock(world, steps[-1])
+    if mode == STRICT:
+        shocks = led_along(world, past.settings, past.known, past.origin, past.day, steps[-1])
+    members = _members(past, world, shocks, is_pulse=engine == PULSE)
+    actual = actual_returns(world.assets, past.known, past.origin, past.day, steps)
+    label = Label(past.day.astype(object), past.origin.astype(object), engine, mode)
+    names = [asset.name for asset in world.assets]
+    return score_steps(
+        members, actual, names, steps, label, fall=wanted.fall, energy_members=wanted.energy_members
+    )
+
+
+def _members(past: _Past, world: World, shocks: Shocks, *, is_pulse: bool) -> Singles:
+    """Return log returns of the assets at the scored steps, shape ``(S, A, paths)``."""
+    wanted, assets = past.wanted, len(world.assets)
+    rules = check_rules(wanted.rules, world) if is_pulse and wanted.rules is not None else None
+    gravity = None
+    if is_pulse and wanted.learns:
+        origin = past.origin.astype(object)
+        gravity = learn_gravity(world, past_of(world, past.settings, past.values, origin)).gravity
+    program = build(
+        world,
+        Holdings(np.full(assets, 1 / assets), 1.0),
+        shocks,
+        recorded=wanted.steps,
+        rules=rules if rules and rules.active else None,
+        gravity=gravity,
+        traced=RECORDED_STEPS,
+        tracked=False,
+    )
+    return members_at(program, wanted.seed, wanted.paths, assets)
