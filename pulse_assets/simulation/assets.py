@@ -1,14 +1,13 @@
 """Dagster definitions of the simulation: silver as of each day in, scenarios' distributions, risk and rule audit out."""
 
-from collections.abc import Iterator
-from datetime import date
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
 from pulse_assets.declare import WHEN_READY, days_of, table_assets
+from pulse_assets.pictures import as_markdown
 from pulse_assets.signals.tables import SERIES
 from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.compute import Compute
@@ -17,6 +16,8 @@ from pulse_resources.lake import TableContract
 from pulse_resources.lake.io_manager import CONFIG, INPUTS, SEED
 from pulse_resources.lake.resource import DeltaLake
 
+DRAWN_SCENARIOS = 3
+BASE = "base"
 READ = ["unique_id", "ds", "y", "known_at", "kind", "unit", "freq"]
 WRITTEN = (SIMULATIONS, SIMULATION_RISK, RULE_AUDIT, DIVERGENCE, RUNS)
 
@@ -58,16 +59,41 @@ def simulate(
     silver = snapshot.read(SERIES, as_of=days[-1], columns=READ)
     made = simulate_days(silver, days, config.model_dump(), compute, lake.lake(), context.log.info)
     data_version = snapshot.versions.get(SERIES.name, -1)
+    tables = {contract.name: _stamped(contract, made.tables[contract.name], data_version) for contract in WRITTEN}
+    drawn = _drawn(tables, config.scenarios) if len(days) == 1 else {}
     for contract in WRITTEN:
-        table = _stamped(contract, made.tables[contract.name], data_version)
         metadata = {
             INPUTS: snapshot.versions,
             CONFIG: fingerprint(config.model_dump()),
             SEED: config.seed,
             "days": len(days),
             "left_out": dg.MetadataValue.md("\n".join(f"* {remark}" for remark in made.remarks) or "nothing"),
+            **drawn.get(contract.name, {}),
         }
-        yield dg.Output(table, output_name=contract.path[-1], metadata=metadata)
+        yield dg.Output(tables[contract.name], output_name=contract.path[-1], metadata=metadata)
+
+
+def _drawn(tables: Mapping[str, pa.Table], scenarios: Sequence[str]) -> dict[str, dict[str, dg.MetadataValue]]:
+    """Return pictures of the first scenarios by table; of a range every partition's event would show the same."""
+    from pulse_assets.simulation import plots
+
+    simulations, risk, audit, divergence = (
+        tables[contract.name].to_pandas() for contract in (SIMULATIONS, SIMULATION_RISK, RULE_AUDIT, DIVERGENCE)
+    )
+    pictures: dict[str, dict[str, dg.MetadataValue]] = {contract.name: {} for contract in WRITTEN}
+
+    def put(contract: TableContract, what: str, name: str, png: bytes) -> None:
+        pictures[contract.name][f"{what} of {name}"] = dg.MetadataValue.md(as_markdown(png, f"{what} of {name}"))
+
+    for name in dict.fromkeys(simulations["scenario"]) if len(scenarios) else ():
+        if len(pictures[SIMULATIONS.name]) == DRAWN_SCENARIOS:
+            break
+        put(SIMULATIONS, "fan", name, plots.fan_chart(simulations, name))
+        put(SIMULATION_RISK, "exposure", name, plots.exposure_distribution(simulations, risk, name))
+        put(RULE_AUDIT, "rules", name, plots.rule_timeline(audit, name))
+        if name != BASE and len(divergence):
+            put(DIVERGENCE, "difference", name, plots.scenario_difference(divergence, simulations, name))
+    return pictures
 
 
 def _stamped(contract: TableContract, table: pa.Table, data_version: int) -> pa.Table:
