@@ -18,6 +18,8 @@ SEED = 20_260
 class CompiledRules:
     """One block of paths that has nothing but states and rules."""
 
+    lanes = LANES
+
     def __init__(
         self,
         checked: CheckedRules,
@@ -28,18 +30,20 @@ class CompiledRules:
     ) -> None:
         self.checked, self.steps, self.valid = checked, steps, valid
         self.rows, size = rows_of(checked, steps)
-        self.work = np.full(size * LANES, 0, np.float32)  # np.zeros would leave the pages to be found while measuring
+        self.work = np.full(
+            size * self.lanes, 0, np.float32
+        )  # np.zeros would leave the pages to be found while measuring
         rules = len(checked.active)
         self.floats = np.ones(rules, np.float32)
         self.counts = np.zeros(rules * (1 + 2 * steps), np.int64)
-        self.ids = np.arange(first_path, first_path + LANES, dtype=np.uint64)
+        self.ids = np.arange(first_path, first_path + self.lanes, dtype=np.uint64)
         self.key = philox.key(SEED)
         self.source = checked.source(self.rows)
         self.apply = code or compiled(self.source)
 
     def row(self, row: int) -> F32s:
         """Return the numbers of a row, a view."""
-        return self.work[row * LANES : (row + 1) * LANES]
+        return self.work[row * self.lanes : (row + 1) * self.lanes]
 
     def fill(self, state: Mapping[str, F32s], variance: Mapping[str, F32s], regime: F32s) -> None:
         """Set states, variances and regimes."""

@@ -67,6 +67,8 @@ class PlainRules:
         States by name at the ends of steps, shape ``(P,)`` each; -1 is the origin.
     enabled
         One a rule.
+    partial
+        Whether some paths never fire (``free_from`` far away), as those that fill up a block.
     """
 
     checked: CheckedRules
@@ -75,6 +77,7 @@ class PlainRules:
     regime: F32s
     past: dict[tuple[str, int], F32s] = field(default_factory=dict)
     enabled: tuple[bool, ...] = ()
+    partial: bool = False
 
     def __post_init__(self) -> None:
         paths, rules = len(self.regime), len(self.checked.active)
@@ -97,7 +100,7 @@ class PlainRules:
         if not self.enabled[r]:
             return np.zeros(len(self.regime), bool)
         mask: Bools = np.broadcast_to(self._holds(rule.condition, t), self.regime.shape)
-        if rule.cooldown:
+        if rule.cooldown or self.partial:
             mask = mask & (t >= self.free_from[r])
         return mask & (uniforms[rule.id] < F32(rule.probability)) if rule.probability < 1 else mask
 
@@ -152,7 +155,7 @@ class PlainRules:
                 held = [self._holds(part, t) for part in parts]
                 return np.asarray(reduce(JOIN[word], held), bool)
             case RegimeIs(name, holds):
-                same = self.regime == self.checked.vocabulary.regimes.index(name)
+                same: Bools = self.regime == self.checked.vocabulary.regimes.index(name)
                 return same if holds else ~same
             case Compare(sign, left, right):
                 return self._compared(sign, left, right, t)

@@ -1,6 +1,6 @@
 """Cost of compiled rules against NumPy masks: ``python -m benchmarks.rule_speed [--rounds R] [--json]``.
 
-The rules that ship with Pulse, all of them active, act on 2,048 paths of 252 steps of a world of walks and
+The rules that ship with Pulse, all of them active, act on 8,192 paths of 126 steps of a world of walks and
 autoregressions whose shocks are given. Both sides move the same states by the same float32 operations, which is
 measured without rules and taken off; both must end in the same states and counts. The peer works on all paths at once,
 or on 512 at a time if that is faster, skips effects of rules that fire nowhere, and is given its uniforms, which the
@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from pulse_assets.simulation.world import Scale
 
 F32s = npt.NDArray[np.float32]
 
-STEPS, BLOCKS = 252, 4
+STEPS, BLOCKS = 126, 16
 PATHS = BLOCKS * LANES
 BOUNDS = (-np.inf, np.inf)
 RATE = "percent per year"
@@ -55,6 +56,12 @@ class Course:
     past: dict[str, F32s]
     shocks: dict[str, F32s]
     regime: F32s
+
+    @cached_property
+    def parts(self) -> list[F32s]:
+        """Shocks of each block, shape ``(steps, variables, lanes)``."""
+        shocks = np.stack([self.shocks[name] for name in self.names], axis=1)
+        return [np.ascontiguousarray(shocks[:, :, b * LANES : (b + 1) * LANES]) for b in range(BLOCKS)]
 
     @property
     def names(self) -> list[str]:
@@ -135,10 +142,8 @@ def driver(run: Course, rules: CompiledRules) -> Callable[..., None]:
 
 def compiled_seconds(run: Course, drive: Callable[..., None], blocks: list[CompiledRules], acting: bool) -> float:
     """Move all blocks over all steps; return CPU seconds."""
-    shocks = np.stack([run.shocks[name] for name in run.names], axis=1)
-    parts = [np.ascontiguousarray(shocks[:, :, b * LANES : (b + 1) * LANES]) for b in range(BLOCKS)]
     start = time.process_time()
-    for rules, part in zip(blocks, parts, strict=True):
+    for rules, part in zip(blocks, run.parts, strict=True):
         drive(rules.work, part, rules.floats, rules.counts, rules.ids, *rules.key, acting)
     return time.process_time() - start
 

@@ -197,18 +197,20 @@ def show(
         str,
         typer.Argument(
             help="forecasts, licences, scores, series, sources, quarantine, a table such as ops/lineage, "
-            "or forecast: all about one series"
+            "forecast: all about one series, or simulation: all about one scenario"
         ),
     ],
-    which: Annotated[str | None, typer.Argument(help="As --series")] = None,
+    which: Annotated[str | None, typer.Argument(help="As --series; of `show simulation` the scenario")] = None,
     as_of: Annotated[
         datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="As it was known on that day")
     ] = None,
     series: Annotated[str | None, typer.Option("--series", help="Only series whose id contains this text")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows shown")] = 40,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the one series of `show forecast`: .png")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw what `show forecast` or `show simulation` is about: .png")
+    ] = None,
 ) -> None:
-    """Show forecasts with their licences, decisions with reasons, scores, series, sources, or any table."""
+    """Show forecasts with licences, decisions with reasons, scores, series, sources, simulations, or any table."""
     if which and series and which != series:
         raise ConfigError(f"two series were asked for, {which!r} and {series!r}; name one")
     from jobs import commands

@@ -1,27 +1,28 @@
 """What the commands that need a lake and a run history share: opening them, and saying what became of a run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import typer
 
-from jobs import terminal
+from jobs import one_series, one_simulation, terminal
 from jobs.definitions import build_definitions
 from jobs.home import prepare_home
-from jobs.one_series import look_up, picture, views
 from jobs.pipeline import Outcome, Pipeline, partitions_between
 from jobs.progress import RunWatcher
-from jobs.report import ONE_SERIES, View, states_table, table_states
+from jobs.report import ONE_SERIES, ONE_SIMULATION, View, states_table, table_states
 from jobs.report import show as view_of
 from jobs.settings import Settings
 from jobs.state import failing_checks, last_run, refused_and_failed
 from jobs.targets import check_target, writing
 from jobs.terminal import FAILED, OK, REFUSED
 from pulse_resources.errors import ConfigError
+from pulse_resources.lake import Lake
 
 SHOWN_SERIES = 8
 
@@ -81,25 +82,39 @@ def print_status() -> None:
         raise typer.Exit(FAILED if (newest and newest.failed) or any(c.blocking for c in failing) else OK)
 
 
-def print_what(what: str, as_of: date | None, series: str | None, limit: int, plot: Path | None) -> None:
-    """Print a view or a table; of one series also draw it."""
-    if plot is not None and what != ONE_SERIES:
-        raise ConfigError(f"--plot belongs to `pulse show {ONE_SERIES} UNIQUE_ID`; {what} has no picture")
-    if what == ONE_SERIES and not series:
+def print_what(what: str, as_of: date | None, which: str | None, limit: int, plot: Path | None) -> None:
+    """Print a view or a table; one series or one simulation is also drawn."""
+    if plot is not None and what not in (ONE_SERIES, ONE_SIMULATION):
+        raise ConfigError(
+            f"--plot belongs to `pulse show {ONE_SERIES} UNIQUE_ID` and `pulse show {ONE_SIMULATION} SCENARIO`; "
+            f"{what} has no picture"
+        )
+    if what == ONE_SERIES and not which:
         raise ConfigError(f"which series? `pulse show {ONE_SERIES} UNIQUE_ID`, or a part of its id that no other has")
     check_target("--plot", plot, (".png",))
     with opened() as pipeline:
-        if what != ONE_SERIES or series is None:
-            _print_view(view_of(pipeline.lake, what, as_of, series), limit)
-            return
-        one = look_up(pipeline.lake, as_of, series)
-        for view in views(pipeline.lake, one):
+        shown, draw = _looked_up(pipeline.lake, what, as_of, which)
+        for view in shown:
             _print_view(view, limit)
-            terminal.console.print()
-        if plot is not None:
+            if draw is not None:
+                terminal.console.print()
+        if plot is not None and draw is not None:
             with writing(plot):
-                plot.write_bytes(picture(one))
+                plot.write_bytes(draw())
             terminal.console.print(f"drew {plot}", markup=False)
+
+
+def _looked_up(
+    lake: Lake, what: str, as_of: date | None, which: str | None
+) -> tuple[list[View], Callable[[], bytes] | None]:
+    """Return what is to be printed, and what draws it if there is a picture of it."""
+    if what == ONE_SERIES and which is not None:
+        series = one_series.look_up(lake, as_of, which)
+        return one_series.views(lake, series), partial(one_series.picture, series)
+    if what == ONE_SIMULATION:
+        simulation = one_simulation.look_up(lake, as_of, which)
+        return one_simulation.views(simulation), partial(one_simulation.picture, simulation)
+    return [view_of(lake, what, as_of, which)], None
 
 
 def watched(what: str, steps: int, launch: object) -> Outcome:

@@ -1,4 +1,4 @@
-"""All that is known about one simulated scenario: risk, distributions, causal rules, differences, a picture. Reads only."""
+"""All that is known about one simulated scenario: risk, distributions, rules, differences, a picture. Reads only."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -8,12 +8,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.report import View
-from pulse_assets.simulation.day import BASE
+from pulse_assets.simulation.plots import BASE, simulation_sheet
 from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.errors import ConfigError, TableMissingError
 from pulse_resources.lake import Lake
 
-RISK_COLUMNS = ("measure", "name", "level", "value", "low", "high", "unit")
+RISK_COLUMNS = ("measure", "name", "level", "estimator", "value", "low", "high", "unit")
+MEASURES = (
+    "mean_pnl",
+    "value_at_risk",
+    "expected_shortfall",
+    "drawdown",
+    "time_under_water",
+    "ruin",
+    "event",
+    "shortfall_of",
+    "gravity_share",
+    "broken_paths",
+)
 FAN_COLUMNS = ("variable", "unit", "origin_level", "mean", "q010", "q050", "q500", "q950", "q990")
 RULE_COLUMNS = (
     "rule",
@@ -105,16 +117,18 @@ def look_up(lake: Lake, as_of: date | None, scenario: str | None) -> OneSimulati
 
 def views(one: OneSimulation) -> list[View]:
     """Return what is to be shown of a simulation; rules and differences are left out where there are none."""
-    run = one.risk.slice(0, 1).to_pylist()[0]
-    size = f"{run['horizon_steps']} business days, {run['paths']:,} paths, run {run['run_id']}"
-    note = "Profits and losses in USD, losses positive; low and high are the ends of 95 % intervals."
+    own = one.simulations.filter(pc.equal(one.simulations["scenario"], one.scenario))
+    last = own.filter(pc.equal(own["step"], pc.max(own["step"])))
+    steps, paths, run = (last[name][0].as_py() for name in ("step", "paths", "run_id"))
+    size = f"{steps} business days, {paths:,} paths"
+    note = f"Run {run}. Losses are positive; low and high are the ends of 95 % intervals."
     if one.others:
         note += f" Simulated on the same day: {', '.join(one.others)}."
-    shown = [View(one.risk.select(list(RISK_COLUMNS)), f"Risk of {one.scenario} as of {one.day}: {size}", note)]
-    own = one.simulations.filter(pc.equal(one.simulations["scenario"], one.scenario))
-    last = own.filter(pc.equal(own["step"], pc.max(own["step"]))).select(list(FAN_COLUMNS))
+    shown = [
+        View(_ordered(one.risk).select(list(RISK_COLUMNS)), f"Risk of {one.scenario} as of {one.day}: {size}", note)
+    ]
     note = "Quantiles 1 %, 5 %, 50 %, 95 %, 99 %; assets are cumulative log returns."
-    shown.append(View(last, f"Distributions after {run['horizon_steps']} business days", note))
+    shown.append(View(last.select(list(FAN_COLUMNS)), f"Distributions after {steps} business days", note))
     if len(one.rules):
         note = "Effects: mean profit, and 97.5 % shortfall, with the rule less without it, on the same random numbers."
         shown.append(View(one.rules.select(list(RULE_COLUMNS)), "Causal rules", note))
@@ -128,10 +142,26 @@ def views(one: OneSimulation) -> list[View]:
 
 def picture(one: OneSimulation) -> bytes:
     """Return fans, profit, exposure, rules and differences of a simulation on one sheet."""
-    from pulse_assets.simulation.plots import simulation_sheet
+    simulations, risk, rules, divergence = (
+        table.to_pandas() for table in (one.simulations, one.risk, one.rules, one.divergence)
+    )
+    return simulation_sheet(simulations, risk, rules, divergence, one.scenario)
 
-    frames = (table.to_pandas() for table in (one.simulations, one.risk, one.rules, one.divergence))
-    return simulation_sheet(*frames, one.scenario)
+
+def _ordered(risk: pa.Table) -> pa.Table:
+    """Return the risk of the portfolio first, and assets by what they bring to its shortfall."""
+    order = {name: place for place, name in enumerate(MEASURES)}
+    rows = sorted(
+        risk.to_pylist(),
+        key=lambda row: (
+            order.get(row["measure"], len(order)),
+            row["level"],
+            row["estimator"],
+            -row["value"] if row["measure"] == "shortfall_of" else 0,
+            row["name"],
+        ),
+    )
+    return pa.Table.from_pylist(rows, schema=risk.schema)
 
 
 def _days_by_scenario(lake: Lake) -> dict[str, set[date]]:
@@ -150,8 +180,8 @@ def _meant(scenario: str, names: list[str]) -> str:
     if found:
         return found[0]
     close = get_close_matches(scenario, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
-    raise ConfigError(f"no scenario called {scenario!r} was simulated; {hint} `pulse simulate --scenario` makes others")
+    hint = f"did you mean {' or '.join(close)}?" if close else f"those simulated are {', '.join(names)}"
+    raise ConfigError(f"no scenario called {scenario!r} was simulated; {hint}")
 
 
 def _usual(days: dict[str, set[date]], as_of: date | None) -> str:
@@ -160,7 +190,8 @@ def _usual(days: dict[str, set[date]], as_of: date | None) -> str:
     names = sorted(name for name in days if day in days[name])
     if not names:
         raise ConfigError(
-            f"nothing was simulated as of {day}; there are {_in_words(every)}, and `pulse simulate --as-of {day}` makes one"
+            f"nothing was simulated as of {day}; it was as of {_in_words(every)}, and "
+            f"`pulse simulate --as-of {day}` makes one"
         )
     return BASE if BASE in names else names[0]
 

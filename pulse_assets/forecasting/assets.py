@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from pulse_assets.declare import WHEN_READY, days_of, table_asset
 from pulse_assets.forecasting.engine import HORIZONS, knows_from, origin_end
 from pulse_assets.forecasting.pack import Panel, pack
-from pulse_assets.forecasting.plots import as_markdown, fan_charts
+from pulse_assets.forecasting.plots import fan_charts
 from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
+from pulse_assets.pictures import as_markdown
 from pulse_assets.signals.tables import SERIES
 from pulse_resources.compute import Compute
 from pulse_resources.evidence import fingerprint

@@ -5,6 +5,7 @@ Not pure: it reads and writes ``ops/simulation_blocks``. What a block is belongs
 
 import hashlib
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,11 @@ from pulse_assets.simulation.tables import BLOCKS
 from pulse_resources.errors import PermanentFailure
 from pulse_resources.lake import Lake
 from pulse_resources.lake.commits import Evidence
+from pulse_resources.lake.lake import Reader
 
+Block = tuple[int, int, int]
+"""Number, first path, paths."""
+PLACE = ["block", "first_path", "paths"]
 FAST = 1
 """Level of zlib: histograms are mostly zeros, and shrink to a few percent at once."""
 
@@ -40,45 +45,64 @@ class BlockStore:
     run_id: str
     evidence: Evidence | None = None
 
-    def kept(self) -> dict[int, BlockResult]:
-        """Return the blocks that were kept, by number.
+    def kept(self, wanted: Iterable[Block] | None = None) -> dict[int, BlockResult]:
+        """Return blocks that were kept, by number.
+
+        Parameters
+        ----------
+        wanted
+            Number, first path and paths of the blocks that a run consists of; others are not opened. Runs of several
+            lengths share all blocks but their last. By default all, of each number the longest.
 
         Raises
         ------
         PermanentFailure
             A block does not have the digest that it was written with.
         """
-        rows = self.lake.read(BLOCKS, where=pc.field("run_id") == self.run_id)
-        return {row["block"]: self._opened(row) for row in rows.to_pylist()}
+        rows = self.lake.read(BLOCKS, where=pc.field("run_id") == self.run_id).sort_by("paths")
+        places = {tuple(place.values()): i for i, place in enumerate(rows.select(PLACE).to_pylist())}
+        chosen = places if wanted is None else (block for block in wanted if block in places)
+        return {block[0]: self._opened(rows.slice(places[block], 1).to_pylist()[0]) for block in chosen}
 
     def keep(self, number: int, result: BlockResult) -> None:
         """Write a block; a block that is there already is left as it is."""
         outcomes, counts = result.outcomes.tobytes(), result.counts.tobytes()
+        paths = result.outcomes.shape[1]
         row = {
             "run_id": self.run_id,
             "block": number,
             "first_path": result.first,
-            "paths": result.outcomes.shape[1],
+            "paths": paths,
             "outcomes": outcomes,
             "counts": zlib.compress(counts, FAST),
             "sha256": _digest(outcomes, counts),
         }
         rows = BLOCKS.cast(pa.Table.from_pylist([row]))
-        application = f"simulation {self.run_id} {number} {result.outcomes.shape[1]}"
-        self.lake.append(BLOCKS, rows, app_id=application, app_version=0, evidence=self.evidence)
+        same = (pc.field("run_id") == self.run_id) & (pc.field("block") == number) & (pc.field("paths") == paths)
+
+        def missing(read: Reader) -> pa.Table:
+            return rows.slice(0, 0) if len(read(columns=["run_id"], where=same)) else rows
+
+        self.lake.append(BLOCKS, missing, app_id=f"simulation {self.run_id}", evidence=self.evidence)
 
     def _opened(self, row: dict[str, object]) -> BlockResult:
         outcomes, packed = row["outcomes"], row["counts"]
         assert isinstance(outcomes, bytes)
         assert isinstance(packed, bytes)
-        counts = zlib.decompress(packed)
+        try:
+            counts = zlib.decompress(packed)
+        except zlib.error as error:
+            raise self._damaged(row) from error
         if _digest(outcomes, counts) != row["sha256"]:
-            raise PermanentFailure(
-                f"block {row['block']} of run {self.run_id} in {BLOCKS.name} is not what was written: its digest differs; "
-                "delete its rows and run again"
-            )
+            raise self._damaged(row)
         paths = np.frombuffer(outcomes, np.float32).reshape(H.OUTCOMES, -1)
         return BlockResult(int(str(row["first_path"])), paths, np.frombuffer(counts, np.int64))
+
+    def _damaged(self, row: dict[str, object]) -> PermanentFailure:
+        return PermanentFailure(
+            f"block {row['block']} of run {self.run_id} in {BLOCKS.name} is not what was written: its digest differs; "
+            "delete its rows and run again"
+        )
 
 
 def _digest(outcomes: bytes, counts: bytes) -> str:

@@ -150,15 +150,23 @@ def draw_density(axes: "Axes", quantiles: Floats, title: str) -> None:
 
 
 def draw_marks(axes: "Axes", marks: Sequence[Mark], unit: str) -> None:
-    """Draw estimates with their intervals, one a row from above, and a line at zero."""
+    """Draw estimates with their intervals, one a row from above; the second of a name in another colour."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+    names = list(dict.fromkeys(mark.name for mark in marks))
+    apart = 0.22 if len(names) < len(marks) else 0.0
     axes.axvline(0, color=FAINT, linewidth=0.8)
-    for place, (_, value, low, high) in enumerate(marks):
-        axes.plot([low, high], [place, place], color=COLOURS[1], linewidth=6, alpha=0.4, solid_capstyle="butt")
-        axes.plot([value], [place], marker="|", markersize=9, markeredgewidth=1.6, color=COLOURS[1])
-    axes.set_yticks(range(len(marks)), [name for name, *_ in marks])
-    axes.set_ylim(len(marks) - 0.5, -0.5)
+    drawn: set[str] = set()
+    for name, value, low, high in marks:
+        is_second = name in drawn
+        drawn.add(name)
+        place = names.index(name) + (apart if is_second else -apart)
+        colour = COLOURS[2 if is_second else 1]
+        width = 3 if apart else 6
+        axes.plot([low, high], [place, place], color=colour, linewidth=width, alpha=0.4, solid_capstyle="butt")
+        axes.plot([value], [place], marker="|", markersize=1.5 * width, markeredgewidth=1.6, color=colour)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(unit, fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))

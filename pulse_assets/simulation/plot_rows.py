@@ -14,15 +14,16 @@ from pulse_assets.simulation.plot_panels import Mark, fan_of
 PROFIT = "pnl_usd"
 MEASURES = (PROFIT, "drawdown", "net_exposure_usd", "leverage")
 OUTCOMES = (PROFIT, "worst_pnl_usd", "drawdown", "steps_under_water")
-RISKS = {"value_at_risk": "VaR", "expected_shortfall": "ES"}
+RISKS = {"mean_pnl": "mean", "value_at_risk": "VaR", "expected_shortfall": "ES"}
 MOST_RULES = 30
 MOST_OUTCOMES = 8
 
 
 def newest(rows: pd.DataFrame, scenario: str) -> pd.DataFrame:
     """Return the rows of a scenario's newest day."""
-    rows = rows[rows["scenario"] == scenario]
-    return rows[rows["as_of"] == rows["as_of"].max()]
+    own: pd.DataFrame = rows[rows["scenario"] == scenario]
+    last: pd.DataFrame = own[own["as_of"] == own["as_of"].max()]
+    return last
 
 
 def same_day(rows: pd.DataFrame, first: pd.DataFrame, scenario: str) -> pd.DataFrame:
@@ -41,18 +42,18 @@ def moved_most(simulations: pd.DataFrame, count: int, risk: pd.DataFrame | None 
         How many.
     risk
         Columns of ``gold/simulation_risk``: assets are then ranked by their part of the shortfall. All others are by
-        how far the median moves until the last step, in widths of the 80 % interval.
+        how far the median moves at any step, in widths of the 80 % interval of the last.
     """
     rows = simulations[~simulations["variable"].isin(MEASURES)]
     parts: dict[str, float] = {}
     if risk is not None:
         shares = risk[risk["measure"] == "shortfall_of"]
-        parts = shares.groupby("name")["value"].max().abs().to_dict()
+        parts = {str(name): abs(float(own["value"].max())) for name, own in shares.groupby("name")}
     ranked: dict[bool, list[tuple[float, float, str]]] = {True: [], False: []}
     for name, own in rows.groupby("variable", sort=False):
         fan = fan_of(own)
         width = float(fan.at("q900")[-1] - fan.at("q100")[-1])
-        moved = abs(float(fan.at("q500")[-1] - fan.at("q500")[0])) / width if width > 0 else 0.0
+        moved = float(np.abs(fan.at("q500") - fan.at("q500")[0]).max()) / width if width > 0 else 0.0
         ranked[bool(own["unit"].iloc[0] == "log return")].append((-parts.get(str(name), 0.0), -moved, str(name)))
     assets, factors = ([name for *_, name in sorted(ranked[kind])] for kind in (True, False))
     few = max(count - len(factors), count - count // 2)
@@ -72,15 +73,23 @@ def furthest_apart(both: Sequence[pd.DataFrame]) -> list[str]:
 
 
 def risk_marks(risk: pd.DataFrame) -> list[Mark]:
-    """Return mean, value at risk and shortfall as profits: the tables give losses positive."""
-    mean = risk[risk["measure"] == "mean_pnl"]
-    marks = [Mark("mean", *map(float, row)) for row in mean[["value", "low", "high"]].to_numpy(np.float64)]
-    losses = risk[risk["measure"].isin(RISKS)].sort_values(["level", "measure"], ascending=[True, False])
-    names = [
-        f"{RISKS[measure]} {100 * level:g} %" for measure, level in zip(losses["measure"], losses["level"], strict=True)
-    ]
-    profits = -losses[["value", "high", "low"]].to_numpy(np.float64)
-    return marks + [Mark(name, *map(float, row)) for name, row in zip(names, profits, strict=True)]
+    """Return mean, value at risk and shortfall as profits: the tables give losses positive.
+
+    What Sobol points estimate follows what paths do, by the same name.
+    """
+    rows = risk[risk["measure"].isin(RISKS)]
+    rows = rows.assign(place=rows["measure"].map(list(RISKS).index), is_quasi=rows["estimator"] == "sobol")
+    rows = rows.sort_values(["level", "place", "is_quasi"])
+    marks = []
+    for measure, level, *ends in zip(
+        *(rows[name] for name in ("measure", "level", "value", "low", "high")), strict=True
+    ):
+        value, low, high = (float(end) for end in ends)
+        if level:
+            marks.append(Mark(f"{RISKS[measure]} {100 * level:g} %", -value, -high, -low))
+        else:
+            marks.append(Mark(RISKS[measure], value, low, high))
+    return marks
 
 
 def outcomes_compared(divergence: pd.DataFrame, against: str) -> dict[str, list[Mark]]:

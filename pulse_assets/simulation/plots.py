@@ -217,7 +217,8 @@ def _exposure(figure: "Place", rows: pd.DataFrame, risk: pd.DataFrame) -> None:
     middle.tick_params(labelbottom=not marks)
     if marks:
         below = figure.add_subplot(grid[1, 1], sharex=middle)
-        draw_marks(below, marks, "USD, with 95 % intervals")
+        has_both = len({mark.name for mark in marks}) < len(marks)
+        draw_marks(below, marks, "USD, 95 % intervals" + ("; green by Sobol points" if has_both else ""))
     right = figure.add_subplot(grid[:, 2])
     if len(exposure):
         draw_fan(right, exposure, "Net exposure, by step")
@@ -267,7 +268,7 @@ def _differences(
         say(figure.add_subplot(), f"nothing to compare {names[0]} and {names[1]} by")
         return
     heights = [3.2] * bool(fans) + [3.0 * -(-len(groups) // OUTCOMES_IN_A_ROW)] * bool(groups)
-    parts = iter(np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights)))
+    parts = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
     if fans:
         _overlaid(next(parts), both, fans, names)
     if groups:

@@ -44,7 +44,8 @@ class Wanted:
     Attributes
     ----------
     paths, seed
-        The same paths' numbers for all engines, modes and days, so that scores differ by what is simulated alone.
+        All engines and modes of a day have the same random numbers, so that scores differ by what is simulated alone.
+        Each day has others: an error of the ensemble that all days share would look like a bias of the simulation.
     horizon, steps
         Business days between origin and the day that scores, and which of them are scored.
     engines
@@ -91,8 +92,11 @@ class Wanted:
                 f"expected 100 or more paths, below which a 1 % quantile says nothing, and 2 or more for the energy "
                 f"score; came {self.paths} and {self.energy_members}"
             )
-        if not 0 < self.fall < 1:
-            raise ValueError(f"a fall is a share of value inside (0, 1), as 0.05; came {self.fall}")
+        if not 0 < self.fall < 1 or self.block_days < 1:
+            raise ValueError(
+                "expected a fall as a share of value inside (0, 1), as 0.05, and runs of 1 or more days; came "
+                f"{self.fall} and {self.block_days}"
+            )
         for what, given, known in (("engine", self.engines, ENGINES), ("mode", self.modes, MODES)):
             wrong = [name for name in given if name not in known or given.count(name) > 1]
             if wrong or not given:
@@ -120,15 +124,24 @@ def months_of(days: Sequence[date], horizon: int) -> list[list[date]]:
     return [[*block] for _, block in groupby(days, lambda day: _origin(day, horizon).astype("datetime64[M]"))]
 
 
-def retrodict(
-    values: Values, days: Sequence[date], settings: WorldSettings, wanted: Wanted
-) -> Iterator[Retrodicted]:
+def seed_of(seed: int, origin: np.datetime64) -> int:
+    """Return the seed of an origin's random numbers, another one each day.
+
+    Examples
+    --------
+    >>> seed_of(1, np.datetime64("1970-01-31")) - (1 << 32)
+    30
+    """
+    return (seed << 32) + int(origin.astype("datetime64[D]").astype(np.int64))
+
+
+def retrodict(values: Values, days: Sequence[date], settings: WorldSettings, wanted: Wanted) -> Iterator[Retrodicted]:
     """Simulate from the origin of every day and score against what the day knows.
 
     Parameters
     ----------
     values
-        Series in silver with the day by which each value was known; what was known after a day does not change its rows.
+        Series in silver with the day by which each value was known. What is known after a day does not change its rows.
     days
         Days that score, rising.
     settings
@@ -212,9 +225,7 @@ def _scored(past: _Past, engine: str, mode: Mode, world: World) -> pa.Table:
     actual = actual_returns(world.assets, past.known, past.origin, past.day, steps)
     label = Label(past.day.astype(object), past.origin.astype(object), engine, mode)
     names = [asset.name for asset in world.assets]
-    return score_steps(
-        members, actual, names, steps, label, fall=wanted.fall, energy_members=wanted.energy_members
-    )
+    return score_steps(members, actual, names, steps, label, fall=wanted.fall, energy_members=wanted.energy_members)
 
 
 def _members(past: _Past, world: World, shocks: Shocks, *, is_pulse: bool) -> Singles:
@@ -235,4 +246,4 @@ def _members(past: _Past, world: World, shocks: Shocks, *, is_pulse: bool) -> Si
         traced=RECORDED_STEPS,
         tracked=False,
     )
-    return members_at(program, wanted.seed, wanted.paths, assets)
+    return members_at(program, seed_of(wanted.seed, past.origin), wanted.paths, assets)

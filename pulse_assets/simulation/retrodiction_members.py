@@ -1,4 +1,4 @@
-"""States of many paths at the recorded steps, laid out as scores read them: one variable's members side by side. Pure."""
+"""States of many paths at the recorded steps, a variable's members side by side, as scores read them. Pure."""
 
 import numpy as np
 import numpy.typing as npt

@@ -65,7 +65,7 @@ def tail(members: Singles, level: float) -> tuple[Floats, Floats]:
 
     Examples
     --------
-    >>> [each.tolist() for each in tail(np.arange(1.0, 101.0)[None], 0.95)]
+    >>> [each.round(6).tolist() for each in tail(np.arange(1.0, 101.0)[None], 0.95)]
     [[6.0], [3.0]]
     """
     count = members.shape[1]
@@ -128,7 +128,7 @@ def score_steps(
             paired = np.concatenate([chosen, of_portfolio(chosen)[None]])
             truths = np.append(truth, of_portfolio(truth[:, None]))
             columns = _of_each(paired, truths, fall)
-            variables = [*(names[a] for a in has), PORTFOLIO]
+            variables = [*(names[a] for a in has.tolist()), PORTFOLIO]
             parts.append(_rows(columns | {"variable": variables}, label, step, members.shape[-1]))
             energy = {"variable": [ALL], "energy_score": _energy(chosen, truth, energy_members)}
             parts.append(_rows(energy, label, step, members.shape[-1]))

@@ -26,7 +26,8 @@ def origin_of(day: np.datetime64, horizon: int) -> np.datetime64:
     >>> str(origin_of(np.datetime64("2018-06-29"), 20))
     '2018-06-01'
     """
-    return np.datetime64(np.busday_offset(day, -horizon, roll="backward"), "D")
+    found: np.datetime64 = np.busday_offset(day, -horizon, roll="backward")
+    return found
 
 
 def days_of_steps(origin: np.datetime64, steps: Sequence[int] | Ints) -> Days:
@@ -82,7 +83,8 @@ def _returns(series: KnownSeries, origin: np.datetime64, day: np.datetime64, end
     levels = settled.levels[np.searchsorted(settled.days, np.append(told, first))]
     is_fresh = (told > first) & (told - first >= ends - origin - LONGEST_SILENCE)
     usable = is_fresh & (levels[:-1] > 0) & (levels[-1] > 0)
-    return np.log(levels[:-1], out=np.full(len(ends), np.nan), where=usable) - np.log(levels[-1] if levels[-1] > 0 else 1)
+    ratio = np.divide(levels[:-1], levels[-1], out=np.full(len(ends), np.nan), where=usable)
+    return np.asarray(np.log(ratio))
 
 
 def led_along(
@@ -91,7 +93,7 @@ def led_along(
     """Return the scenario in which factors do what they really did, and assets are free.
 
     At the end of each step a factor stands where it stood: at the last value for that day or one before it, as known on
-    the later day. Rules of the next steps read it. Assets' own shocks are not conditioned on it.
+    the later day. Rules of that step and later ones read it; assets' own shocks are not conditioned on it.
 
     Parameters
     ----------

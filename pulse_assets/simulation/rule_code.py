@@ -4,9 +4,8 @@ What belongs here: the text of ``apply_rules``. Conditions become text in ``expr
 ``effect_code``; where things stand in memory is the world's business (``kernel.layout``).
 
 A step has two phases. First every rule's condition is read from the state as it stands, into a mask of ones and zeros;
-then effects follow, rule after rule. Fires are rare, so the second phase looks at a part of the block first and leaves
-it alone where nothing is to be done. The memory of a rule is the step from which it may fire again (0 until it has
-fired) and the intensity of a decaying effect.
+then effects follow, rule after rule, for those rules that have anything to do in a block. The memory of a rule is the
+step from which it may fire again (0 until it has fired) and the intensity of a decaying effect.
 """
 
 import re
@@ -25,8 +24,6 @@ RULES_A_DRAW = 4
 """Rules that one draw of uniforms serves."""
 PURPOSE = 5
 """Purpose of the words drawn for rules."""
-PART = 64
-"""Paths that the second phase looks at together."""
 NEVER = 1e30
 """Step that no simulation reaches."""
 CHOOSE = """def choose(condition: BOOL, one: F32, other: F32) -> F32:
@@ -81,7 +78,6 @@ def _places(rules: Sequence[Rule], body: Sequence[str], rows: RuleRows) -> Itera
     """
     yield f"{STEP}: F32 = F32(t + I64(1))"
     yield f"{ZERO}: F32 = F32(0.0)"
-    yield f"part: I64 = I64({PART}) if LANES > {PART} else I64(LANES)"
     for row in sorted({int(found) for line in body for found in re.findall(r"\brow_(\d+)", line)}):
         yield f"row_{row}: U64 = at(I64({row}), I64(0))"
     for name, lag in sorted({(part.name, part.lag) for part in _pasts(rules)}):
@@ -133,33 +129,24 @@ def _drawing(block: int, chancy: Sequence[int], rules: Sequence[Rule], rows: Rul
 
 
 def _second_phase(r: int, rule: Rule, vocabulary: Vocabulary, rows: RuleRows) -> Iterator[str]:
-    """Yield counts and effects; a rule that fires nowhere is skipped, but for effects of earlier fires."""
+    """Yield counts and effects; a rule that fires nowhere is skipped, unless effects of earlier fires go on."""
+    waiting = f"any_{r}"
     if rule.half_life is not None:
-        yield from _in_parts(r, rule, vocabulary, rows)
-        return
-    yield f"if any_{r} != I32(0):"
-    yield from (f"    {line}" for line in _in_parts(r, rule, vocabulary, rows))
+        waiting = f"left_{r}"
+        yield f"{waiting}: I32 = any_{r}"
+        yield "for lane in range(LANES):"
+        yield "    i: U64 = U64(lane)"
+        yield f"    {waiting} = I32({waiting} | bits_of({cell(_memory(r, rows) + 1)}))"
+    yield f"if {waiting} != I32(0):"
+    yield "    hits: I32 = I32(0)"
+    yield "    news: I32 = I32(0)"
+    yield "    for lane in range(LANES):"
+    yield "        i: U64 = U64(lane)"
+    yield from (f"        {line}" for line in _acting(r, rule, vocabulary, rows))
     yield from (f"    {line}" for line in on_all_volatilities(r, rule, rows))
-
-
-def _in_parts(r: int, rule: Rule, vocabulary: Vocabulary, rows: RuleRows) -> Iterator[str]:
-    """Yield a loop over those parts of a block that have a path on which there is anything to do."""
-    mask, intensity = cell(rows.mask + r), cell(_memory(r, rows) + 1)
-    waiting = f"bits_of({mask})" if rule.half_life is None else f"bits_of({mask}) | bits_of({intensity})"
-    yield "for first in range(0, LANES, part):"
-    yield "    some: I32 = I32(0)"
-    yield "    for lane in range(part):"
-    yield "        i: U64 = U64(first + lane)"
-    yield f"        some = I32(some | {waiting})"
-    yield "    if some != I32(0):"
-    yield "        hits: I32 = I32(0)"
-    yield "        news: I32 = I32(0)"
-    yield "        for lane in range(part):"
-    yield "            i: U64 = U64(first + lane)"
-    yield from (f"            {line}" for line in _acting(r, rule, vocabulary, rows))
-    yield f"        add_count(counts, I64({rows.fires + r}), I64(hits))"
-    yield f"        add_count(counts, I64({rows.by_step}) + I64({r}) * steps + t, I64(hits))"
-    yield f"        add_count(counts, I64({rows.first}) + I64({r}) * steps + t, I64(news))"
+    yield f"    add_count(counts, I64({rows.fires + r}), I64(hits))"
+    yield f"    add_count(counts, I64({rows.by_step}) + I64({r}) * steps + t, I64(hits))"
+    yield f"    add_count(counts, I64({rows.first}) + I64({r}) * steps + t, I64(news))"
 
 
 def _acting(r: int, rule: Rule, vocabulary: Vocabulary, rows: RuleRows) -> Iterator[str]:
@@ -170,11 +157,11 @@ def _acting(r: int, rule: Rule, vocabulary: Vocabulary, rows: RuleRows) -> Itera
     free = _free(r, rows)
     yield f"mask: F32 = {cell(rows.mask + r)}"
     yield f"fired: BOOL = mask > {ZERO}"
-    yield f"free: F32 = {free}"
-    yield f"new: F32 = mask if free == {ZERO} else {ZERO}"
+    yield f"ready: F32 = {free}"
+    yield f"fresh: F32 = mask if ready == {ZERO} else {ZERO}"
     yield "hits = I32(hits + ((bits_of(mask) >> 23) & 1))"
-    yield "news = I32(news + ((bits_of(new) >> 23) & 1))"
-    yield f"{free} = choose(fired, {STEP} + {number_text(rule.cooldown + 1)}, free)"
+    yield "news = I32(news + ((bits_of(fresh) >> 23) & 1))"
+    yield f"{free} = choose(fired, {STEP} + {number_text(rule.cooldown + 1)}, ready)"
     if rule.half_life is None:
         for i, effect in enumerate(rule.effects):
             yield from once(i, effect, vocabulary, rows)

@@ -12,6 +12,8 @@ AS_OF = Column("as_of", pa.date32(), "Origin: nothing known after this day was u
 SCENARIO = Column("scenario", pa.string(), "Scenario; base is the world without shocks")
 RUN_ID = Column("run_id", pa.string(), "Digest of world, rules, scenario, portfolio, seed and stream version")
 PATHS = Column("paths", pa.int64(), "Simulated paths", "paths")
+ROUNDING = 1e-12
+"""Of a mean of equal log returns, by which it may lie above them."""
 DATA_VERSION = Column("data_version", pa.int64(), "Delta version of silver/series that the world was calibrated from")
 
 
@@ -136,6 +138,22 @@ DIVERGENCE = TableContract(
     rows_per_day=500,
 )
 
+def _is_probability(rows: pa.Table) -> pa.ChunkedArray:
+    holds = pc.is_valid(rows["as_of"])
+    for name in ("pit", "fall_probability"):
+        inside = pc.and_(pc.greater_equal(rows[name], 0), pc.less_equal(rows[name], 1))
+        holds = pc.and_(holds, pc.fill_null(inside, fill_value=True))
+    return holds
+
+
+def _tails_are_ordered(rows: pa.Table) -> pa.ChunkedArray:
+    holds = pc.is_valid(rows["as_of"])
+    for worse, better in (("es_95", "var_95"), ("es_99", "var_99"), ("var_99", "var_95"), ("es_99", "es_95")):
+        inside = pc.less_equal(rows[worse], pc.add(rows[better], ROUNDING))
+        holds = pc.and_(holds, pc.fill_null(inside, fill_value=True))
+    return holds
+
+
 RETRODICTION = TableContract(
     name="gold/retrodiction",
     description="How a simulation made at as_of compares with what happened, scored when its horizon had passed",
@@ -149,10 +167,10 @@ RETRODICTION = TableContract(
         Column("actual", pa.float64(), "What happened, as the log return since the origin", nullable=True),
         Column("crps", pa.float64(), "Fair continuous ranked probability score", "log return", nullable=True),
         Column("energy_score", pa.float64(), "Of the whole vector", "log return", nullable=True),
-        Column("pit", pa.float64(), "Share of members below what happened", "probability", nullable=True),
-        Column("var_95", pa.float64(), "Simulated 5 % quantile", "log return", nullable=True),
+        Column("pit", pa.float64(), "Middle rank of what happened among members", "probability", nullable=True),
+        Column("var_95", pa.float64(), "Simulated quantile at 5 %", "log return", nullable=True),
         Column("es_95", pa.float64(), "Mean below it", "log return", nullable=True),
-        Column("var_99", pa.float64(), "Simulated 1 % quantile", "log return", nullable=True),
+        Column("var_99", pa.float64(), "Simulated quantile at 1 %", "log return", nullable=True),
         Column("es_99", pa.float64(), "Mean below it", "log return", nullable=True),
         Column("fall_probability", pa.float64(), "Probability of the fall that counts as an event", nullable=True),
         Column("fell", pa.bool_(), "Whether it happened", nullable=True),
@@ -162,7 +180,12 @@ RETRODICTION = TableContract(
     key=("as_of", "origin", "engine", "mode", "variable", "step"),
     partition="as_of",
     physical="year",
-    rows_per_day=400,
+    rows_per_day=600,
+    rules=(
+        Rule("origin_is_past", "origins before as_of", lambda rows: pc.less(rows["origin"], rows["as_of"])),
+        Rule("probabilities_lie_in_0_to_1", "probabilities between 0 and 1", _is_probability),
+        Rule("tails_are_ordered", "shortfalls beyond quantiles, and 99 % beyond 95 %", _tails_are_ordered),
+    ),
 )
 
 RUNS = TableContract(

@@ -1,6 +1,5 @@
 """Pictures are PNG files of a size that asset metadata bears."""
 
-import base64
 import struct
 from collections.abc import Callable
 from unittest.mock import patch
@@ -12,7 +11,6 @@ from matplotlib.axes import Axes
 
 from pulse_assets.forecasting.plots import (
     INTERVALS,
-    as_markdown,
     calibration_curve,
     caught_shares,
     error_by_horizon,
@@ -59,12 +57,6 @@ def test_the_same_forecasts_make_the_same_picture() -> None:
 def test_forecasts_are_drawn_also_without_history() -> None:
     past, ahead = scene(["a", "b"])
     assert fan_charts(past[past["unique_id"] == "a"], ahead, ["a", "b"]).startswith(PNG)
-
-
-def test_markdown_carries_the_bytes_themselves() -> None:
-    text = as_markdown(PNG, "forecasts of naive")
-    assert text.startswith("![forecasts of naive](data:image/png;base64,")
-    assert base64.b64decode(text.split("base64,")[1].rstrip(")")) == PNG
 
 
 def test_steps_without_dates_are_drawn_too() -> None:

@@ -39,7 +39,7 @@ rules:
   - id: losses_go_on
     version: 1
     when: change(alpha, 1) < -0.02
-    effects: [{target: alpha, add: -0.001}]
+    effects: [{target: alpha, shock: -0.001}]
     cooldown: 3
     rationale: a rule that fires in every run of any size
     source: this test

@@ -100,7 +100,7 @@ def test_a_day_fills_every_table_as_its_contract_says(small: SmallLake, rule_fil
         assert len(rows), f"{contract.name} has no rows"
         assert len(small.lake.read(contract)) == len(rows), f"{contract.name} has rows of other days"
         assert contract.broken_rules(rows) == {}
-        assert rows.schema.equals(contract.schema)
+        assert (rows.schema.names, rows.schema.types) == (contract.schema.names, contract.schema.types)
 
 
 def test_every_day_of_a_range_has_every_scenario(ranged: SmallLake) -> None:
@@ -370,7 +370,7 @@ def test_a_run_that_is_precise_enough_ends_early_and_is_answered_from_the_table(
     [
         ({"paths": 0}, "expected 1 to .* paths, got 0"),
         ({"paths": 10**12}, "paths, got 1,000,000,000,000"),
-        ({"steps": 0}, "steps"),
+        ({"steps": 0}, "a run has at least 1 step; came 0"),
         ({"steps": 10**6}, "expected at most 2,600 steps"),
         ({"scenarios": []}, "no scenario was asked for"),
         ({"scenarios": ["base", "base"]}, "scenario 'base' was asked for twice"),
@@ -393,7 +393,6 @@ def test_a_wrong_setting_is_named_and_nothing_is_written(
 ) -> None:
     name, message = error_of(prepared.simulate(DAY, **config))
     assert name == "ConfigError", message
-    assert pytest.raises(ValueError, match=said) is not None
     assert pc.match_substring_regex(pa.array([message]), said)[0].as_py(), message
     assert nothing_is_written(prepared)
 
