@@ -100,24 +100,32 @@ def forecast(
 def simulate(
     scenario: Annotated[
         list[str] | None,
-        typer.Option("--scenario", help="YAML file, or one that ships: base, energy_crisis, …; may be given several times"),
+        typer.Option(
+            "--scenario", help="YAML file, or one that ships: base, energy_crisis, …; may be given several times"
+        ),
     ] = None,
     paths: Annotated[int, typer.Option("--paths", help="Simulated futures")] = 10_000,
     steps: Annotated[int, typer.Option("--steps", help="Business days ahead")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="Of the random numbers")] = 0,
     as_of: Annotated[
-        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Origin; default: the newest day in the data")
+        datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d"], help="Origin; default: the newest day in the data"),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Backfill from --as-of to this day, in one run")
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="Backfill from --as-of to this day, in one run"),
     ] = None,
-    world: Annotated[str, typer.Option("--world", help="YAML file, embedded, or auto: what the lake's series make")] = "auto",
+    world: Annotated[
+        str, typer.Option("--world", help="YAML file, embedded, or auto: what the lake's series make")
+    ] = "auto",
     rules: Annotated[str, typer.Option("--rules", help="YAML file, default, or none")] = "default",
     position: Annotated[
         list[str] | None,
         typer.Option("--position", help="NAME=USD held in an asset, negative is short; default: 1,000,000 USD, evenly"),
     ] = None,
-    capital: Annotated[float, typer.Option("--capital", help="USD behind the positions: ruin is losing it")] = 1_000_000.0,
+    capital: Annotated[
+        float, typer.Option("--capital", help="USD behind the positions: ruin is losing it")
+    ] = 1_000_000.0,
     allow_short: Annotated[bool, typer.Option("--allow-short", help="Permit negative positions")] = False,
     policy: Annotated[str, typer.Option("--policy", help="hold or rebalance")] = "hold",
     antithetic: Annotated[bool, typer.Option("--antithetic", help="Paths in mirrored pairs")] = False,

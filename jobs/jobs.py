@@ -34,7 +34,7 @@ run_range = dg.define_asset_job(
 simulate_daily = dg.define_asset_job(
     "simulate_daily",
     selection=dg.AssetSelection.assets(*(table.name.split("/") for table in SIMULATED)),
-    description="Simulate scenarios from the world as of each day of a range; scenarios, paths and seed are its configuration",
+    description="Simulate scenarios from the world as of each day of a range; what is simulated is its configuration",
 )
 maintain_weekly = dg.define_asset_job(
     "maintain_weekly",

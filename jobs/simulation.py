@@ -16,13 +16,15 @@ import typer
 
 from jobs import terminal
 from jobs.commands import finish, opened, use, watched
-from jobs.pipeline import Pipeline
+from jobs.pipeline import Pipeline, partitions_between
+from jobs.settings import Settings
 from jobs.targets import check_target, writing
 from jobs.terminal import OK
 from pulse_assets.signals.tables import SERIES
-from pulse_assets.simulation.assets import READ
-from pulse_assets.simulation.simulate import plans_of
+from pulse_assets.simulation.assets import READ, SimulationConfig
+from pulse_assets.simulation.simulate import mistakes_of_users, plans_of, wish_of
 from pulse_assets.simulation.tables import RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
+from pulse_assets.simulation.world_choice import AUTO, choose_world
 from pulse_resources.errors import ConfigError, PermanentFailure, TableMissingError
 from pulse_resources.lake import Lake
 
@@ -54,6 +56,7 @@ def simulate(wanted: Wanted) -> None:
     """Simulate the day asked for, or the newest, and print what came out; the digest is the last line."""
     if wanted.compute is not None:
         os.environ["PULSE_COMPUTE"] = wanted.compute
+    refuse_mistakes(wanted)
     use(wanted.sources)
     with opened() as pipeline:
         first, last = _days(pipeline, wanted)
@@ -63,8 +66,27 @@ def simulate(wanted: Wanted) -> None:
     raise typer.Exit(OK)
 
 
+def refuse_mistakes(wanted: Wanted) -> None:
+    """Read all files and check all settings before anything is ingested or launched.
+
+    What only the world of the day can tell, such as a variable that it lacks, is left to the run.
+
+    Raises
+    ------
+    ConfigError
+        The message names file and line, or the setting.
+    """
+    Settings.from_environment().compute()
+    if wanted.as_of is not None:
+        partitions_between(wanted.as_of, wanted.until or wanted.as_of)
+    with mistakes_of_users():
+        wish_of(SimulationConfig(**wanted.config).model_dump())  # type: ignore[arg-type]
+        if wanted.config["world"] != AUTO:
+            choose_world(str(wanted.config["world"]), SERIES.empty())
+
+
 def _days(pipeline: Pipeline, wanted: Wanted) -> tuple[date, date]:
-    """Return the range asked for, or the newest day, with silver up to it: this may be the first command anyone types."""
+    """Return the range asked for, or the newest day, with silver up to it: this may be the first command typed."""
     if pc.max(pipeline.lake.read(SERIES, columns=["as_of"])["as_of"]).as_py() is None:
         finish(watched("ingest", 1, pipeline.ingest))
     first = wanted.as_of or pipeline.newest_day()
@@ -79,18 +101,22 @@ def _print_day(lake: Lake, day: date, wanted: Wanted) -> None:
     today = pc.field("as_of") == day
     console = terminal.console
     risk = lake.read(SIMULATION_RISK, where=today)
-    terminal.print_rows(risk.select(list(RISK_COLUMNS)), f"Risk as of {day}, USD of profit; losses positive", wanted.limit)
+    terminal.print_rows(
+        risk.select(list(RISK_COLUMNS)), f"Risk as of {day}, USD of profit; losses positive", wanted.limit
+    )
     rows = lake.read(SIMULATIONS, where=today)
     last = rows.filter(pc.equal(rows["step"], pc.max(rows["step"])))
-    terminal.print_rows(last.select(list(FAN_COLUMNS)), f"After {pc.max(rows['step']).as_py()} business days", wanted.limit)
+    terminal.print_rows(
+        last.select(list(FAN_COLUMNS)), f"After {pc.max(rows['step']).as_py()} business days", wanted.limit
+    )
     audit = lake.read(RULE_AUDIT, where=today & (pc.field("fires") > 0)).sort_by([("fires", "descending")])
     if len(audit):
         terminal.print_rows(audit.select(list(RULE_COLUMNS)), "Causal rules that fired", wanted.limit)
     runs = lake.read(RUNS, where=today).sort_by("scenario").to_pylist()
     for run in runs:
         console.print(
-            f"{run['scenario']}: run {run['run_id']}, {run['paths']:,} paths, {run['blocks_simulated']} blocks simulated, "
-            f"{run['blocks_kept']} taken from the lake",
+            f"{run['scenario']}: run {run['run_id']}, {run['paths']:,} paths, {run['blocks_simulated']} blocks simulated"
+            f", {run['blocks_kept']} taken from the lake",
             markup=False,
         )
     for remark in sorted({line for run in runs for line in run["left_out"].splitlines()}):
@@ -114,8 +140,9 @@ def replay(run: str, path: int, output: Path | None, limit: int) -> None:
     check_target("--output", output, (".csv", ".parquet"))
     with opened() as pipeline:
         found = _run_named(pipeline.lake, run)
-        if not 0 <= path < found["paths"]:
-            raise ConfigError(f"run {found['run_id']} has paths 0 to {found['paths'] - 1:,}; came {path:,}")
+        paths = int(str(found["paths"]))
+        if not 0 <= path < paths:
+            raise ConfigError(f"run {found['run_id']} has paths 0 to {paths - 1:,}; came {path:,}")
         rows = path_rows(pipeline.lake, found, path)
     title = f"Path {path:,} of {found['scenario']} as of {found['as_of']}, run {found['run_id']}"
     if output is None:
@@ -158,13 +185,15 @@ def path_rows(lake: Lake, run: Mapping[str, object], path: int) -> pa.Table:
     try:
         silver = lake.read(SERIES, as_of=day, columns=READ, version=version)
     except TableMissingError as error:
-        raise PermanentFailure(f"{SERIES.name} has no version {version} any more, so run {run['run_id']} is gone") from error
+        raise PermanentFailure(
+            f"{SERIES.name} has no version {version} any more, so run {run['run_id']} is gone"
+        ) from error
     plans = plans_of(silver, day, json.loads(str(run["config"])))
     plan = next((plan for plan in plans if plan.run_id == run["run_id"]), None)
     if plan is None:
         raise PermanentFailure(
-            f"scenario {run['scenario']!r} as of {day} is no longer run {run['run_id']}: a file of its scenario, rules or "
-            "world, or the code, has changed since; simulate it again"
+            f"scenario {run['scenario']!r} as of {day} is no longer run {run['run_id']}: a file of its scenario, rules "
+            "or world, or the code, has changed since; simulate it again"
         )
     states = replayed(traced(plan), plan.request.seed, np.array([path], np.uint64))[0]
     return _named_rows(plan, states.astype(np.float64))

@@ -13,7 +13,6 @@ import pandas as pd
 
 from pulse_assets.numerics.quantiles import LEVELS
 from pulse_assets.pictures import COLOURS, INK, REST, as_png, colours, finish, moment, new_figure, say
-from pulse_assets.pictures import as_markdown as as_markdown  # for those who take all about forecasts from here
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,6 +1,7 @@
-"""Dagster definitions of the simulation: silver as of each day in, scenarios' distributions, risk and rule audit out."""
+"""Dagster definitions of the simulation: silver as of each day in, distributions, risk and rule audit out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -43,9 +44,7 @@ class SimulationConfig(dg.Config):
     target_error: float = 0.0
 
 
-@table_assets(
-    WRITTEN, name="simulate", group="simulation", deps=[SERIES], code_version="1", automation=WHEN_READY
-)
+@table_assets(WRITTEN, name="simulate", group="simulation", deps=[SERIES], code_version="1", automation=WHEN_READY)
 def simulate(
     context: dg.AssetExecutionContext,
     config: SimulationConfig,
@@ -62,7 +61,7 @@ def simulate(
     tables = {contract.name: _stamped(contract, made.tables[contract.name], data_version) for contract in WRITTEN}
     drawn = _drawn(tables, config.scenarios) if len(days) == 1 else {}
     for contract in WRITTEN:
-        metadata = {
+        metadata: dict[str, Any] = {
             INPUTS: snapshot.versions,
             CONFIG: fingerprint(config.model_dump()),
             SEED: config.seed,

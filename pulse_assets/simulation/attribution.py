@@ -13,54 +13,77 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pulse_assets.simulation.allocation import shortfall_weights, var_weights
-from pulse_assets.simulation.engine import replay
-from pulse_assets.simulation.estimators import plain_mean
+from pulse_assets.simulation.engine import replay, traced_steps
+from pulse_assets.simulation.estimators import Estimate, antithetic_mean, plain_mean
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
+from pulse_assets.simulation.kernel.intrinsics import LANES
+from pulse_assets.simulation.kernel.philox import CHANCE, draw_uniform_rows, key
 from pulse_assets.simulation.plan import Plan, traced
+from pulse_assets.simulation.program import Program
 from pulse_assets.simulation.risk import expected_shortfall
 from pulse_assets.simulation.runs import Job, MapBlocks, Outcome, run_inline, run_job
+from pulse_assets.simulation.world import Regimes
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 SHORTFALL_LEVEL = 0.975
 """Level of the expected shortfall that is split over assets: the one of the Basel market risk standard."""
-REPLAYED_AT_ONCE = 2048
+REPLAYED_AT_ONCE, MOST_NUMBERS = 2048, 2**26
+"""Paths that are run again together, and numbers that their traces may hold (256 MiB) before they are fewer."""
 
 
 def contributions(plan: Plan, paths: Ints) -> Floats:
     """Return each asset's profit at the end of some paths, shape ``(P, A)``, USD."""
-    parts = [
-        _contributions(plan, paths[first : first + REPLAYED_AT_ONCE])
-        for first in range(0, len(paths), REPLAYED_AT_ONCE)
-    ]
+    is_held = plan.request.portfolio.policy == "hold" and plan.request.marks[-1] == plan.program.steps
+    program = traced(plan, H.RECORDED_STEPS if is_held else H.EVERY_STEP)
+    fitting = MOST_NUMBERS // (traced_steps(program) * program.traced_rows)
+    size = int(np.clip(fitting, LANES, REPLAYED_AT_ONCE))
+    parts = [_contributions(plan, program, paths[first : first + size]) for first in range(0, len(paths), size)]
     return np.concatenate(parts) if parts else np.empty((0, len(plan.request.world.assets)))
 
 
-def _contributions(plan: Plan, paths: Ints) -> Floats:
+def _contributions(plan: Plan, program: Program, paths: Ints) -> Floats:
     assets = len(plan.request.world.assets)
     positions = plan.request.portfolio.vector(plan.request.world)
-    holds = plan.request.portfolio.policy == "hold"
-    program = traced(plan, H.RECORDED_STEPS if holds else H.EVERY_STEP)
-    states = replay(program, plan.request.seed, paths.astype(np.uint64)).astype(np.float64)
-    if holds:
-        return np.asarray(positions * np.expm1(states[:, -1, :assets]))
-    leverage_row = program.offset(H.LEVERAGE) - program.offset(H.STATE)
-    before = np.concatenate([_first_leverage(plan, len(paths)), states[:, :-1, leverage_row]], axis=1)
-    steps = np.diff(states[..., :assets], axis=1, prepend=0.0)
+    states = replay(program, plan.request.seed, paths.astype(np.uint64))
+    x = states[..., :assets].astype(np.float64)
+    if plan.request.portfolio.policy == "hold":
+        return np.asarray(positions * np.expm1(x[:, -1]))
+    leverage = states[:, :-1, program.offset(H.LEVERAGE) - program.offset(H.STATE)].astype(np.float64)
+    before = np.concatenate([_first_leverage(plan, paths)[:, None], leverage], axis=1)
+    steps = np.diff(x, axis=1, prepend=0.0)
     return np.asarray(np.einsum("pt,pta->pa", before, np.expm1(steps)) * positions)
 
 
-def _first_leverage(plan: Plan, paths: int) -> Floats:
-    """Return the leverage of the first step, which no trace holds: it follows from the world at the origin."""
+def _first_leverage(plan: Plan, paths: Ints) -> Floats:
+    """Return the leverage of the first step, which no trace holds: it follows from the origin, shape ``(P,)``."""
     portfolio, world = plan.request.portfolio, plan.request.world
     if portfolio.policy != "volatility_target":
-        return np.ones((paths, 1))
+        return np.ones(len(paths))
     options = portfolio.policy_options
     risk = portfolio.vector(world) * np.sqrt(world.variance)
     assets = len(world.assets)
     sd = np.sqrt(risk @ world.correlation[:assets, :assets] @ risk)
-    return np.full((paths, 1), min(options.get("cap", 1.0), options["target"] * portfolio.capital_usd / sd))
+    if world.regimes is not None:
+        sd = sd * world.regimes.volatility[_first_regime(plan, world.regimes, paths)]
+    wanted = np.minimum(options.get("cap", 1.0), options["target"] * portfolio.capital_usd / sd)
+    return np.broadcast_to(wanted, len(paths))
+
+
+def _first_regime(plan: Plan, regimes: Regimes, paths: Ints) -> Ints:
+    """Return the regime at the origin, which no trace holds: it is drawn again, shape ``(P,)``."""
+    request = plan.request
+    ids = (paths >> 1 if request.antithetic else paths).astype(np.uint64)
+    chance, drawn = np.empty(len(ids), np.float32), np.empty(4 * LANES, np.float32)
+    for first in range(0, len(ids), LANES):
+        part = ids[first : first + LANES]
+        draw_uniform_rows(drawn, 0, np.resize(part, LANES), *key(request.seed), CHANCE, 0, 0, 1)
+        chance[first : first + LANES] = drawn[: len(part)]
+    if request.antithetic:
+        chance = np.where(paths & 1, 1 - chance, chance)
+    limits = np.cumsum(regimes.now).astype(np.float32)
+    return np.asarray((chance[:, None] >= limits[:-1]).sum(axis=1))
 
 
 def shortfall_parts(plan: Plan, outcome: Outcome, level: float = SHORTFALL_LEVEL) -> dict[str, tuple[float, float]]:
@@ -132,7 +155,8 @@ def rule_audit(
 
 def _fired(plan: Plan, outcome: Outcome, place: int) -> dict[str, object]:
     rules, rows, steps = plan.request.rules, plan.program.rule_rows, plan.program.steps
-    assert rules is not None and rows is not None
+    assert rules is not None
+    assert rows is not None
     rule = rules.active[place]
     first, by_step = (
         outcome.counts[start + place * steps : start + (place + 1) * steps] for start in (rows.first, rows.by_step)
@@ -168,10 +192,18 @@ def _effects(plan: Plan, outcome: Outcome, map_blocks: MapBlocks, paths: int) ->
     effects: dict[int, dict[str, object]] = {}
     for r, result in zip(fired, map_blocks(run_job, jobs()), strict=True):
         without = result.outcomes[0].astype(np.float64)
-        difference = plain_mean(with_all - without)
+        difference = _mean(plan, with_all - without)
         effects[r] = {
             "pnl_effect_usd": float(difference.value),
             "pnl_effect_se": float(difference.standard_error),
             "shortfall_effect_usd": shortfall - float(expected_shortfall(without, [SHORTFALL_LEVEL]).value[0]),
         }
     return effects
+
+
+def _mean(plan: Plan, difference: Floats) -> Estimate:
+    """Return the mean of paths' differences; of mirrored pairs, each pair is one observation."""
+    pairs = len(difference) // 2 * 2
+    if plan.request.antithetic and pairs >= 4:
+        return antithetic_mean(difference[:pairs:2], difference[1:pairs:2])
+    return plain_mean(difference)

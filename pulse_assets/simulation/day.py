@@ -6,6 +6,7 @@ Pure: it takes what was known and gives tables; where blocks run and are kept is
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,8 @@ from pulse_assets.simulation.engine import BlockResult
 from pulse_assets.simulation.gravity import Past, learn_gravity
 from pulse_assets.simulation.plan import Plan, Request, make_plan
 from pulse_assets.simulation.program import Gravity
-from pulse_assets.simulation.results import RISK_LEVELS, distributions, quasi_rows, risk
 from pulse_assets.simulation.quasi_runs import MapReplicates, quasi_risk
+from pulse_assets.simulation.results import RISK_LEVELS, distributions, quasi_rows, risk
 from pulse_assets.simulation.risk import expected_shortfall
 from pulse_assets.simulation.rule_checks import check_rules
 from pulse_assets.simulation.rules import RuleSet
@@ -183,12 +184,11 @@ def simulate_day(known: Known, wish: Wish, services: Services) -> list[Simulated
     done = []
     for request, remarks in requests(known, wish):
         plan = make_plan(request, wish.paths)
-        keep = services.keep
         outcome = carry_out(
             plan,
             services.map_blocks,
             kept=services.kept(plan),
-            keep=None if keep is None else lambda number, result, plan=plan, keep=keep: keep(plan, number, result),
+            keep=partial(services.keep, plan) if services.keep else None,
             stop=precise_enough(wish.target_error) if wish.target_error > 0 else None,
             device=services.device,
         )

@@ -60,7 +60,7 @@ def simulate(program: Program, seed: int, first: int, paths: int, given: F32s | 
     ValueError
         The range is empty or beyond 2^40.
     """
-    if not (0 <= first and 1 <= paths and first + paths <= MOST_PATHS):
+    if first < 0 or paths < 1 or first + paths > MOST_PATHS:
         raise ValueError(f"expected 1 or more paths within 0 … {MOST_PATHS:,}, got {paths:,} from {first:,} on")
     runner = _Runner(program, seed)
     outcomes = np.empty((H.OUTCOMES, paths), np.float32)

@@ -6,6 +6,7 @@ budget, and a variable has a correction at all only where one made from its past
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,8 @@ def learn_gravity(world: World, past: Past, *, least_gain: float = LEAST_GAIN, b
     world
         V variables, F factors, K regimes.
     past
-        Rows with an unknown feature are left out; fewer than 250 give no correction.
+        Rows with an unknown feature are left out, for each variable also those with an unknown change; fewer than 250
+        give no correction.
     least_gain
         Share by which the error of predictions made from earlier steps only must fall.
     budget
@@ -98,11 +100,14 @@ def learn_gravity(world: World, past: Past, *, least_gain: float = LEAST_GAIN, b
     kept = gain >= least_gain
     if not kept.any():
         return Learned(None, gain)
-    coefficients = np.stack([_ridge(features, residual[:, v]) if kept[v] else np.zeros(features.shape[1]) for v in range(variables)])
+    coefficients = np.stack(
+        [_ridge(features, residual[:, v]) if kept[v] else np.zeros(features.shape[1]) for v in range(variables)]
+    )
     factors = len(world.factors)
     deviation = np.concatenate([np.sqrt(world.variance), world.sigma])
     return Learned(
-        Gravity(coefficients[:, :factors], coefficients[:, factors:], np.where(kept, CAP * deviation, 0.0), budget), gain
+        Gravity(coefficients[:, :factors], coefficients[:, factors:], np.where(kept, CAP * deviation, 0.0), budget),
+        gain,
     )
 
 
@@ -140,12 +145,14 @@ def _ridge(features: Floats, target: Floats) -> Floats:
 
 def _gain(features: Floats, target: Floats) -> float:
     """Return by how much the mean absolute error of predictions from earlier steps falls below that of none."""
+    if np.isfinite(target).sum() < FEWEST:
+        return np.nan
+    features, target = features[np.isfinite(target)], target[np.isfinite(target)]
     count = len(features)
     cuts = np.linspace(FIRST_SHARE * count, count, REFITS + 1).astype(int)
     with_it, without = 0.0, 0.0
-    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
-        known = np.isfinite(target[start:end])
+    for start, end in pairwise(cuts):
         predicted = features[start:end] @ _ridge(features[:start], target[:start])
-        with_it += float(np.abs(target[start:end] - predicted)[known].sum())
-        without += float(np.abs(target[start:end])[known].sum())
+        with_it += float(np.abs(target[start:end] - predicted).sum())
+        without += float(np.abs(target[start:end]).sum())
     return 1 - with_it / without if without > 0 else np.nan

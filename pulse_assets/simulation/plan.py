@@ -114,11 +114,13 @@ def make_plan(request: Request, paths: int) -> Plan:
     """
     if not 1 <= paths <= MOST_PATHS_A_RUN:
         raise ValueError(
-            f"expected 1 to {MOST_PATHS_A_RUN:,} paths, got {paths:,}: thousands are usual, millions for rare events; every "
-            "path's outcome is kept in memory (16 bytes)"
+            f"expected 1 to {MOST_PATHS_A_RUN:,} paths, got {paths:,}: thousands are usual, millions for rare events; "
+            "every path's outcome is kept in memory (16 bytes)"
         )
     if request.shocks.steps > MOST_STEPS:
-        raise ValueError(f"expected at most {MOST_STEPS:,} steps, about ten years of days, got {request.shocks.steps:,}")
+        raise ValueError(
+            f"expected at most {MOST_STEPS:,} steps, about ten years of days, got {request.shocks.steps:,}"
+        )
     check_world(request.world)
     program = build_like(request, _pilot_ranges(request))
     return Plan(request, program, _run_id(request, program), paths, paths_a_block(program))

@@ -17,7 +17,7 @@ from pulse_assets.simulation.kernel.steps import MOST_JUMPS
 from pulse_assets.simulation.world import Variable, World
 
 if TYPE_CHECKING:
-    from pulse_assets.simulation.rules import RuleSet
+    from pulse_assets.simulation.checked_rules import CheckedRules
     from pulse_assets.simulation.scenarios import Shocks
 
 Floats = npt.NDArray[np.float64]
@@ -156,7 +156,7 @@ def build(
     recorded: Sequence[int] = (),
     ranges: Floats | None = None,
     events: Sequence[Event] = (),
-    rules: "RuleSet | None" = None,
+    rules: "CheckedRules | None" = None,
     gravity: Gravity | None = None,
     antithetic: bool = False,
     given: bool = False,
@@ -184,7 +184,7 @@ def build(
     """
     sizes = _Sizes.of(world, rules, events)
     head = np.zeros(H.HEADER, np.int64)
-    _set_sizes(head, sizes, world, rules, events)
+    _set_sizes(head, sizes)
     rows, rule_rows = _set_rows(head, sizes, world, rules)
     _set_switches(head, world, holdings, shocks, rules, gravity)
     head[[H.ANTITHETIC, H.GIVEN, H.TRACED, H.TRACKED]] = antithetic, given, traced, tracked
@@ -233,7 +233,7 @@ class _Sizes:
     depth: int
 
     @classmethod
-    def of(cls, world: World, rules: "RuleSet | None", events: Sequence[Event]) -> "_Sizes":
+    def of(cls, world: World, rules: "CheckedRules | None", events: Sequence[Event]) -> "_Sizes":
         variables = len(world.variables)
         lags: Mapping[str, int] = rules.lags if rules else {}
         return cls(
@@ -248,17 +248,15 @@ class _Sizes:
         )
 
 
-def _set_sizes(
-    head: Ints, sizes: _Sizes, world: World, rules: "RuleSet | None", events: Sequence[Event]  # noqa: ARG001
-) -> None:
+def _set_sizes(head: Ints, sizes: _Sizes) -> None:
     head[[H.ASSETS, H.FACTORS, H.SIZE]] = sizes.assets, sizes.factors, sizes.size
     head[[H.REGIMES, H.RULES, H.EVENTS]] = sizes.regimes, sizes.rules, sizes.events
     head[[H.RINGS, H.DEPTH]] = len(sizes.rings), sizes.depth
 
 
-# Where a rule finds its rows, numbers and counters must not depend on the scenario or on what the portfolio is: its code
-# would be compiled anew for each. Hence its number in ``floats`` comes first, and rows of events come last.
-def _set_rows(head: Ints, sizes: _Sizes, world: World, rules: "RuleSet | None") -> tuple[int, RuleRows | None]:
+# Where a rule finds its rows, numbers and counters must not depend on scenario or portfolio: its code would be compiled
+# anew for each. Hence its number in ``floats`` comes first, and rows of events come last.
+def _set_rows(head: Ints, sizes: _Sizes, world: World, rules: "CheckedRules | None") -> tuple[int, RuleRows | None]:
     variables, blocks = sizes.assets + sizes.factors, -(-sizes.rules // 4)
     needed = (
         *((H.Z, sizes.size), (H.E, sizes.size), (H.SCALE, 1), (H.SHIFT, 1), (H.JUMP, 1), (H.CHANCE_ROW, 4)),
@@ -298,7 +296,7 @@ def _set_switches(
     world: World,
     holdings: Holdings,
     shocks: "Shocks",
-    rules: "RuleSet | None",
+    rules: "CheckedRules | None",
     gravity: Gravity | None,
 ) -> None:
     head[H.INNOVATIONS] = INNOVATIONS[world.innovations]
@@ -318,9 +316,7 @@ def _set_switches(
 def _add_world(head: Ints, floats: _Floats, sizes: _Sizes, world: World) -> None:
     head[H.AT_START] = floats.add(np.concatenate([np.zeros(sizes.assets), world.level, world.variance]))
     head[H.AT_DRIFT] = floats.add(world.drift)
-    head[H.AT_GARCH] = floats.add(
-        np.stack([world.omega, world.alpha, world.alpha + world.gamma, world.beta], axis=1)
-    )
+    head[H.AT_GARCH] = floats.add(np.stack([world.omega, world.alpha, world.alpha + world.gamma, world.beta], axis=1))
     bounds = [_bounds(variable) for variable in world.factors]
     head[H.AT_FACTORS] = floats.add(np.column_stack([world.mean, world.phi, np.reshape(bounds, (-1, 2))]))
     regimes, jumps = world.regimes, world.jumps

@@ -1,7 +1,7 @@
 """A plan estimated with scrambled Sobol points: a few replicates, whose spread is the error bar. Pure.
 
 Only the drivers are quasi-random; regimes, jumps, mixing and rules keep their own random words. What Sobol points
-become is decided in ``quasi``. Bits hold on one kind of processor and version of SciPy; those of plain runs hold on any.
+become is decided in ``quasi``. Bits hold on one kind of processor and version of SciPy; those of plain runs on any.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -117,4 +117,3 @@ def _points(plan: Plan) -> SobolPlan:
     weights[: len(request.world.assets)] = request.portfolio.vector(request.world) * np.sqrt(request.world.variance)
     chol = cholesky_of(request.world.correlation)
     return plan_sobol(points_for(plan.paths), plan.program.steps, chol, request.seed % 2**32, weights)
-

@@ -55,9 +55,7 @@ def prices_on(world: World, values: Mapping[str, Vintages], day: date) -> dict[s
     return found
 
 
-def levels_on(
-    world: World, settings: WorldSettings, values: Mapping[str, Vintages], day: date, days: Days
-) -> Floats:
+def levels_on(world: World, settings: WorldSettings, values: Mapping[str, Vintages], day: date, days: Days) -> Floats:
     """Return the level of every variable on some days, as known on one day: the last on or before; ``(D, V)``.
 
     NaN stands before a series begins.
@@ -93,7 +91,9 @@ def changes_between(
         The window does not end before the day: it would be the future.
     """
     if last > day:
-        raise ValueError(f"the window {first} … {last} ends after {day}, the day to be simulated: choose an earlier one")
+        raise ValueError(
+            f"the window {first} … {last} ends after {day}, the day to be simulated: choose an earlier one"
+        )
     weekdays = np.arange(np.datetime64(first), np.datetime64(last) + 1)
     weekdays = weekdays[np.is_busday(weekdays)]
     before = np.busday_offset(np.datetime64(first), -1, roll="forward")

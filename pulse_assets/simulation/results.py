@@ -97,7 +97,9 @@ def _part(plan: Plan, outcome: Outcome, place: int, count: int) -> npt.NDArray[n
     return outcome.counts[first : first + count]
 
 
-def risk(plan: Plan, outcome: Outcome, as_of: date, parts: Mapping[float, Mapping[str, tuple[float, float]]] | None = None) -> pa.Table:
+def risk(
+    plan: Plan, outcome: Outcome, as_of: date, parts: Mapping[float, Mapping[str, tuple[float, float]]] | None = None
+) -> pa.Table:
     """Return the portfolio's risk and the probabilities of events, each with a 95 % interval.
 
     Parameters
@@ -197,7 +199,9 @@ def _bounds(estimate: Estimate) -> tuple[float, float, float]:
 def _events(plan: Plan, outcome: Outcome) -> list[Row]:
     hits = _part(plan, outcome, H.AT_EVENT_COUNTS, len(plan.program.events))
     return [
-        _row("event", *_bounds(probability_with_interval(int(count), outcome.paths)), unit="probability", name=event.name)
+        _row(
+            "event", *_bounds(probability_with_interval(int(count), outcome.paths)), unit="probability", name=event.name
+        )
         for event, count in zip(plan.program.events, hits, strict=True)
     ]
 

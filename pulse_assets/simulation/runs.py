@@ -46,7 +46,7 @@ class Outcome:
     @property
     def paths(self) -> int:
         """Paths simulated: fewer than planned where a run stopped early."""
-        return self.outcomes.shape[1]
+        return int(self.outcomes.shape[1])
 
 
 def run_job(job: Job) -> BlockResult:

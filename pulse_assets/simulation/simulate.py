@@ -181,9 +181,7 @@ def _refuse_twins(scenarios: Sequence[Scenario]) -> None:
         raise ValueError(f"scenario {twice[0]!r} was asked for twice: name each once")
 
 
-def _known(
-    day: date, made: Calibration, settings: WorldSettings, values: Mapping[str, Vintages], wish: Wish
-) -> Known:
+def _known(day: date, made: Calibration, settings: WorldSettings, values: Mapping[str, Vintages], wish: Wish) -> Known:
     world = made.world
     windows = {window for scenario in wish.scenarios for window in scenario.windows}
     return Known(
@@ -215,9 +213,7 @@ def _is_kept(plan: Plan) -> bool:
     return plan.paths > plan.block_paths
 
 
-def _runs(
-    day: date, done: Sequence[Simulated], made: Calibration, config: Mapping[str, Any], wish: Wish
-) -> pa.Table:
+def _runs(day: date, done: Sequence[Simulated], made: Calibration, config: Mapping[str, Any], wish: Wish) -> pa.Table:
     rows = [
         {
             "as_of": day,

@@ -31,7 +31,7 @@ def _ordered(rows: pa.Table) -> pa.ChunkedArray:
 
 SIMULATIONS = TableContract(
     name="gold/simulations",
-    description="Distribution of one variable after one step of one scenario, as simulated from what was known at as_of",
+    description="Distribution of one variable after one step of one scenario, simulated from what was known at as_of",
     columns=(
         AS_OF,
         SCENARIO,
@@ -39,7 +39,9 @@ SIMULATIONS = TableContract(
         Column("step", pa.int16(), "Steps after the origin", "business days"),
         Column("ds", pa.timestamp("us", "UTC"), "Weekday of the step"),
         Column("unit", pa.string(), "Unit of mean and quantiles; assets are cumulative log returns"),
-        Column("origin_level", pa.float64(), "Level at the origin: price of an asset, level of a factor", nullable=True),
+        Column(
+            "origin_level", pa.float64(), "Level at the origin: price of an asset, level of a factor", nullable=True
+        ),
         Column("mean", pa.float64(), "Mean over paths; of a factor on a log scale the geometric mean", "see unit"),
         *(
             Column(name, pa.float64(), f"Quantile at probability {int(name[1:]) / 1000:g}", "see unit")
@@ -58,7 +60,7 @@ SIMULATIONS = TableContract(
 
 SIMULATION_RISK = TableContract(
     name="gold/simulation_risk",
-    description="What a scenario does to the portfolio: value at risk, shortfall, drawdown, ruin, events, with intervals",
+    description="What a scenario does to the portfolio: value at risk, shortfall, drawdown, ruin, events; intervals",
     columns=(
         AS_OF,
         SCENARIO,
@@ -97,13 +99,21 @@ RULE_AUDIT = TableContract(
         SCENARIO,
         Column("rule", pa.string(), "Id of the rule"),
         Column("rule_version", pa.int32(), "Version of the rule"),
-        Column("state", pa.string(), "active, disabled by the scenario, or inactive because the world lacks a variable"),
+        Column(
+            "state", pa.string(), "active, disabled by the scenario, or inactive because the world lacks a variable"
+        ),
         Column("reason", pa.string(), "Why it is not active; else empty"),
         Column("fires", pa.int64(), "Fires over all paths and steps", "fires"),
         Column("paths_fired", pa.int64(), "Paths on which it fired at least once", "paths"),
         Column("first_fires", pa.list_(pa.int64()), "Paths whose first fire was at step 1, 2, …", "paths"),
         Column("fires_by_step", pa.list_(pa.int64()), "Fires at step 1, 2, …", "fires"),
-        Column("pnl_effect_usd", pa.float64(), "Mean profit with the rule less without it, same paths", "USD", nullable=True),
+        Column(
+            "pnl_effect_usd",
+            pa.float64(),
+            "Mean profit with the rule less without it, same paths",
+            "USD",
+            nullable=True,
+        ),
         Column("pnl_effect_se", pa.float64(), "Its paired standard error", "USD", nullable=True),
         Column("shortfall_effect_usd", pa.float64(), "97.5 % shortfall with less without it", "USD", nullable=True),
         PATHS,
@@ -137,6 +147,7 @@ DIVERGENCE = TableContract(
     physical="year",
     rows_per_day=500,
 )
+
 
 def _is_probability(rows: pa.Table) -> pa.ChunkedArray:
     holds = pc.is_valid(rows["as_of"])

@@ -18,8 +18,21 @@ def main() -> None:
     from pulse_assets.simulation.world import Variable, World
 
     started = time.perf_counter()
-    none, one = np.empty(0), np.ones(1)
-    world = World((Variable("x", "asset", "log return"),), 0 * one, *[0 * one] * 3, one, 1e-4 * one, *[none] * 4, np.eye(1))
+    none, nothing, one = np.empty(0), np.zeros(1), np.ones(1)
+    world = World(
+        (Variable("x", "asset", "log return"),),
+        drift=nothing,
+        omega=nothing,
+        alpha=nothing,
+        gamma=nothing,
+        beta=one,
+        variance=1e-4 * one,
+        level=none,
+        mean=none,
+        phi=none,
+        sigma=none,
+        correlation=np.eye(1),
+    )
     portfolio = Portfolio(positions={"x": 1.0}, capital_usd=1.0)
     carry_out(make_plan(Request(world, "warm", no_shock(world, 2), portfolio), 1))
     sys.stdout.write(f"simulator compiled in {time.perf_counter() - started:.0f} s\n")

@@ -42,7 +42,9 @@ def choose_world(world: str, silver: pa.Table) -> WorldSettings:
     ids = pc.unique(silver["unique_id"]).to_pylist()
     if any(str(name).startswith(EMBEDDED) for name in ids):
         return load_world_settings("embedded")
-    counts = silver.group_by(["unique_id", "kind", "unit", "freq"], use_threads=False).aggregate([("ds", "count_distinct")])
+    counts = silver.group_by(["unique_id", "kind", "unit", "freq"], use_threads=False).aggregate(
+        [("ds", "count_distinct")]
+    )
     rows = sorted(counts.to_pylist(), key=lambda row: (-row["ds_count_distinct"], row["unique_id"]))
     prices = [
         row["unique_id"]
@@ -51,8 +53,8 @@ def choose_world(world: str, silver: pa.Table) -> WorldSettings:
     ][:MOST_ASSETS]
     if not prices:
         raise ValueError(
-            f"no series of {FEWEST_PRICES} daily prices or more is known among {len(ids)}: ingest some, or write down a "
-            "world and name its file (docs/how-to/simulate.md)"
+            f"no series of {FEWEST_PRICES} daily prices or more is known among {len(ids)}: ingest some, or write down "
+            "a world and name its file (docs/how-to/simulate.md)"
         )
     others = [row for row in rows if row["kind"] in FACTOR_KINDS and row["ds_count_distinct"] >= 60][:MOST_FACTORS]
     names = variable_names([*prices, *(row["unique_id"] for row in others)])

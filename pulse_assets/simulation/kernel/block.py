@@ -4,7 +4,7 @@ Rules of a world are compiled by themselves and called by their address, since a
 All sizes, switches, rows and offsets come from the head of ``ints`` (see ``header``).
 """
 
-from pulse_assets.simulation.kernel import header as H
+from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.intrinsics import (
     F32,
     I64,
@@ -313,9 +313,7 @@ def account(work: F32s, t: I64, steps: I64, floats: F32s, ints: I64s) -> None:
         add_gains(work, spare, ints[H.STATE], ints[H.BEFORE], assets, floats, ints[H.AT_POSITIONS])
         for lane in range(LANES):
             gain: F32 = work[at(spare, lane)]
-            work[at(ints[H.PROFIT], lane)] = fma(
-                work[at(ints[H.LEVERAGE], lane)], gain, work[at(ints[H.PROFIT], lane)]
-            )
+            work[at(ints[H.PROFIT], lane)] = fma(work[at(ints[H.LEVERAGE], lane)], gain, work[at(ints[H.PROFIT], lane)])
         if ints[H.POLICY] == H.VOLATILITY_TARGET:
             lever(work, floats, ints)
         whole: F32 = floats[ints[H.AT_CAPITAL] + 1]

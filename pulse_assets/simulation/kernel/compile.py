@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -25,7 +26,9 @@ from pulse_assets.simulation.kernel.transforms import exp_, log_, sqrt_
 
 '''
 NO_RULES = """
-def apply_rules(work: F32s, floats: F32s, counts: I64s, ids: U64s, k0: U64, k1: U64, branch: I64, t: I64, steps: I64, valid: I64) -> None:
+def apply_rules(
+    work: F32s, floats: F32s, counts: I64s, ids: U64s, k0: U64, k1: U64, branch: I64, t: I64, steps: I64, valid: I64
+) -> None:
     pass
 """
 Kernel = Callable[..., None]
@@ -53,7 +56,7 @@ def block_kernel(rules: str = "") -> Kernel:
 
 @lru_cache(maxsize=64)
 def rules_address(rules: str) -> int:
-    """Return where compiled rules are in the memory of this process, 0 for none; they are compiled at the first call."""
+    """Return where compiled rules are in the memory of this process, 0 for none; the first call compiles them."""
     if not rules:
         return 0
     function = rule_module(rules).apply_rules
@@ -75,13 +78,14 @@ def rule_module(rules: str) -> ModuleType:
     """Return a module that has the rules' ``apply_rules`` and a ``run_block`` that calls it."""
     from pulse_assets.simulation.kernel import block
 
-    body = inspect.getsource(block.run_block.py_func)
-    own = rules.strip().replace("def apply_rules(work", "def apply_rules(address: I64, work")
+    body = inspect.getsource(inspect.unwrap(block.run_block))
+    own = re.sub(r"def apply_rules\(\s*work", "def apply_rules(address: I64, work", rules.strip())
     text = f"{PREAMBLE}\n@compiled\n{own}\n\n\n{body}"
     name = f"pulse_rules_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     path = _written(name, text)
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # numba looks a function's module up by its name, also when it reads its cache
     spec.loader.exec_module(module)
@@ -108,14 +112,14 @@ def _written(name: str, text: str) -> Path:
 
 
 def cached(decorate: Callable[..., Any], function: Callable[..., Any]) -> Any:  # noqa: ANN401 - numba's dispatcher
-    """Decorate a kernel so that its code is kept in :func:`kernel_folder`, or in memory only if that cannot be written."""
+    """Decorate a kernel so that its code is kept in :func:`kernel_folder`, or in memory if that cannot be written."""
     from numba.core import config
 
-    kept = config.CACHE_DIR  # type: ignore[attr-defined]
+    kept = config.CACHE_DIR
     if "NUMBA_CACHE_DIR" in os.environ and not kept:
         kept = os.environ["NUMBA_CACHE_DIR"]
-    config.CACHE_DIR = str(kernel_folder())  # type: ignore[attr-defined]
+    config.CACHE_DIR = str(kernel_folder())
     try:
         return decorate(cache=os.access(HERE, os.W_OK))(function)
     finally:
-        config.CACHE_DIR = kept  # type: ignore[attr-defined]
+        config.CACHE_DIR = kept

@@ -28,7 +28,7 @@ from pulse_assets.simulation.kernel.device import (
     probe_source,
     program_source,
 )
-from pulse_assets.simulation.kernel.intrinsics import I64, LANES
+from pulse_assets.simulation.kernel.intrinsics import I64, LANES, U64
 from pulse_assets.simulation.kernel.philox import draw_normal_rows, key
 from pulse_assets.simulation.program import Program
 
@@ -131,7 +131,7 @@ def check_device(device: int) -> None:
 def _known_normals() -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Return the CPU's normals of the counter that the probe draws from."""
     work, ids = np.empty(4 * LANES, np.float32), np.full(LANES, KNOWN_COUNTER[0], np.uint64)
-    k0, k1 = (np.uint64(word) for word in KNOWN_COUNTER[4:])
+    k0, k1 = (U64(word) for word in KNOWN_COUNTER[4:])
     draw_normal_rows(work, I64(0), ids, k0, k1, I64(0), I64(0), I64(1), I64(2))
     return work[::LANES].copy()
 

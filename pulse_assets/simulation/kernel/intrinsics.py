@@ -6,7 +6,7 @@ multiply-add and changes of representation from here. No libm, no vector library
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +17,38 @@ from pulse_assets.simulation.kernel.compile import cached
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-F32, I32, I64, U64, BOOL = np.float32, np.int32, np.int64, np.uint64, np.bool_
-F32s = npt.NDArray[np.float32]
-I64s = npt.NDArray[np.int64]
-U64s = npt.NDArray[np.uint64]
+if TYPE_CHECKING:  # a type checker sees plain numbers; what they are is checked by numba and the translator
+    F32 = float
+    I32 = int
+    I64 = int
+    U64 = int
+    BOOL = bool
+
+    class F32s(Protocol):
+        """A flat array of float32."""
+
+        def __getitem__(self, place: int, /) -> float: ...
+
+        def __setitem__(self, place: int, value: float, /) -> None: ...
+
+    class I64s(Protocol):
+        """A flat array of int64."""
+
+        def __getitem__(self, place: int, /) -> int: ...
+
+        def __setitem__(self, place: int, value: int, /) -> None: ...
+
+    U64s = I64s
+else:
+    F32, I32, I64, U64, BOOL = np.float32, np.int32, np.int64, np.uint64, np.bool_
+    F32s = npt.NDArray[np.float32]
+    I64s = npt.NDArray[np.int64]
+    U64s = npt.NDArray[np.uint64]
 
 LANES = 512
 """Paths that a block kernel carries side by side; one in C and on a GPU. No result depends on it."""
 
 LANES_WIDE = U64(LANES)
-
 
 
 def compiled(function: Function) -> Function:
@@ -115,7 +137,7 @@ else:
         return I64(_to_int32(x))
 
     @intrinsic
-    def call_rules(  # noqa: D417, PLR0913
+    def call_rules(
         typingctx: Any,  # noqa: ANN401, ARG001 - numba's signature
         address: Any,  # noqa: ANN401
         work: Any,  # noqa: ANN401
@@ -143,7 +165,7 @@ else:
 
 @compiled
 def at(row: I64, lane: I64) -> U64:
-    """Return where a path's number stands; unsigned, because a signed index may count from the end and blocks vectors."""
+    """Return where a path's number stands: unsigned, as a signed index may count from the end and blocks vectors."""
     return U64(row) * LANES_WIDE + U64(lane)
 
 

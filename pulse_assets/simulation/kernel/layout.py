@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MEMORY_A_RULE = 3
-"""Rows a rule keeps for each path: steps of cool-down left, intensity of its effect, whether it has fired."""
+MEMORY_A_RULE = 2
+"""Rows a rule keeps for each path: the step from which it may fire again, 0 until it has fired, and its intensity."""
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def words(
     return out.astype(np.uint32)
 
 
-def key(seed: int) -> tuple[np.uint64, np.uint64]:
+def key(seed: int) -> tuple[U64, U64]:
     """Return the two words of the key of a seed."""
     seed %= 2**64
     return U64(seed & 0xFFFFFFFF), U64(seed >> 32)

@@ -222,7 +222,7 @@ def draw_jumps(
     branch: I64,
     t: I64,
 ) -> None:
-    """Fill a row with the summed log sizes of this step's jumps: their number by inversion of the Poisson distribution."""
+    """Fill a row with the summed log sizes of this step's jumps; their number inverts the Poisson distribution."""
     draw_normal_rows(work, spare, ids, k0, k1, JUMPS, branch, t, 0)
     for lane in range(LANES):
         u: F32 = work[at(chance, lane)]

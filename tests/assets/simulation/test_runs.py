@@ -80,7 +80,9 @@ class Counting:
 def test_blocks_cover_all_paths_once_in_order() -> None:
     plan = plan_of()
     assert plan.block_paths == LANES
-    assert list(plan.blocks()) == [(number, number * LANES, LANES) for number in range(4)] + [(4, 4 * LANES, LANES - 100)]
+    assert list(plan.blocks()) == [(number, number * LANES, LANES) for number in range(4)] + [
+        (4, 4 * LANES, LANES - 100)
+    ]
 
 
 def test_a_run_in_blocks_has_the_bits_of_one_block() -> None:
@@ -277,7 +279,7 @@ OTHERS: dict[str, Callable[[Request], Request]] = {
     "capital": lambda r: replace(r, portfolio=portfolio(WORLD, capital_usd=101.0)),
     "policy": lambda r: replace(r, portfolio=portfolio(WORLD, policy="rebalance")),
     "drift": lambda r: replace(r, world=rich_world(drift=WORLD.drift + 1e-9)),
-    "correlation": lambda r: replace(r, world=rich_world(correlation=0.999 * WORLD.correlation + 0.001 * np.eye(6))),
+    "correlation": lambda r: replace(r, shocks=shocked(correlations=(0.999 * WORLD.correlation + 0.001 * np.eye(6),))),
     "regimes": lambda r: replace(r, world=rich_world(regimes=two_regimes((0.9, 0.1)))),
     "no jumps": lambda r: replace(r, world=rich_world(jumps=None)),
     "innovations": lambda r: replace(r, world=rich_world(nu=6)),
@@ -303,7 +305,9 @@ def test_the_same_request_has_the_same_name() -> None:
 
 def test_any_change_gives_another_name_and_no_two_are_alike() -> None:
     base = plan_of().request
-    names = {"base": plan_of().run_id} | {what: make_plan(change(base), PATHS).run_id for what, change in OTHERS.items()}
+    names = {"base": plan_of().run_id} | {
+        what: make_plan(change(base), PATHS).run_id for what, change in OTHERS.items()
+    }
     assert len(set(names.values())) == len(names)
 
 
@@ -317,7 +321,9 @@ def test_a_rule_and_its_numbers_and_whether_it_is_on_are_in_the_name(monkeypatch
         request_of(WORLD, STEPS, rules=rules_with(-0.01), shocks=shocked(disabled=frozenset({"rebound"}))),
     ]
     assert len({make_plan(request, PATHS).run_id for request in requests}) == 4
-    assert make_plan(requests[1], PATHS).run_id == make_plan(request_of(WORLD, STEPS, rules=rules_with(-0.01)), 1).run_id
+    assert (
+        make_plan(requests[1], PATHS).run_id == make_plan(request_of(WORLD, STEPS, rules=rules_with(-0.01)), 1).run_id
+    )
 
 
 def test_a_new_layout_or_stream_gives_every_run_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
