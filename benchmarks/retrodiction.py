@@ -26,11 +26,13 @@ from pulse_assets.simulation.calibration import calibrate_days
 from pulse_assets.simulation.kernel.header import RECORDED_STEPS
 from pulse_assets.simulation.known_series import Vintages
 from pulse_assets.simulation.program import Holdings, build
-from pulse_assets.simulation.reference_worlds import ENGINES, PULSE, settings_for
-from pulse_assets.simulation.retrodiction import Values, Wanted, months_of, retrodict, seed_of
+from pulse_assets.simulation.reference_worlds import settings_for
+from pulse_assets.simulation.retrodiction import Values, months_of, retrodict, seed_of
 from pulse_assets.simulation.retrodiction_members import Singles, members_at
+from pulse_assets.simulation.retrodiction_names import ENGINES, PULSE
 from pulse_assets.simulation.retrodiction_scores import Label, score_steps
 from pulse_assets.simulation.retrodiction_truth import origin_of
+from pulse_assets.simulation.retrodiction_wanted import Wanted
 from pulse_assets.simulation.scenarios import no_shock
 from pulse_assets.simulation.world import Floats, World
 from pulse_assets.simulation.world_settings import WorldSettings

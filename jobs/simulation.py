@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -76,7 +77,7 @@ def refuse_mistakes(wanted: Wanted) -> None:
     ConfigError
         The message names file and line, or the setting.
     """
-    Settings.from_environment().compute()
+    Settings.from_environment().compute().setup_for_execution(dg.build_init_resource_context())
     if wanted.as_of is not None:
         partitions_between(wanted.as_of, wanted.until or wanted.as_of)
     with mistakes_of_users():
@@ -115,8 +116,8 @@ def _print_day(lake: Lake, day: date, wanted: Wanted) -> None:
     runs = lake.read(RUNS, where=today).sort_by("scenario").to_pylist()
     for run in runs:
         console.print(
-            f"{run['scenario']}: run {run['run_id']}, {run['paths']:,} paths, {run['blocks_simulated']} blocks simulated"
-            f", {run['blocks_kept']} taken from the lake",
+            f"{run['scenario']}: run {run['run_id']}, {run['paths']:,} paths, "
+            f"{run['blocks_simulated']} blocks simulated, {run['blocks_kept']} taken from the lake",
             markup=False,
         )
     for remark in sorted({line for run in runs for line in run["left_out"].splitlines()}):

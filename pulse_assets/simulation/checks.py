@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
-from pulse_assets.simulation.reference_worlds import PULSE
+from pulse_assets.simulation.retrodiction_names import PORTFOLIO, PULSE
 from pulse_assets.simulation.tables import DIVERGENCE, RETRODICTION, RULE_AUDIT, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.lake import Lake
 from pulse_resources.lake.resource import DeltaLake
@@ -108,7 +108,6 @@ def idle_and_constant_rules(store: Lake, day: date) -> tuple[list[str], list[str
 def exceedances(store: Lake, day: date) -> dict[str, dict[str, float]]:
     """Return by mode and level how often the last days' losses of the portfolio exceeded its one-step value at risk."""
     from pulse_assets.numerics.exceedances import kupiec
-    from pulse_assets.simulation.retrodiction_scores import PORTFOLIO
 
     recent = (pc.field("as_of") > day - ORIGIN_DAYS) & (pc.field("as_of") <= day)
     chosen = (pc.field("engine") == PULSE) & (pc.field("variable") == PORTFOLIO) & (pc.field("step") == 1)

@@ -4,14 +4,15 @@ What belongs here: how their settings follow from those of the world that is jud
 and the same window. They are simulated by the same kernel on the same random numbers.
 """
 
+from pulse_assets.simulation.retrodiction_names import (
+    BLOCK_DAYS,
+    ENGINES,
+    GARCH_FHS,
+    HISTORICAL_BOOTSTRAP,
+    PULSE,
+    RANDOM_WALK,
+)
 from pulse_assets.simulation.world_settings import Choice, WorldSettings
-
-PULSE = "pulse"
-RANDOM_WALK, HISTORICAL_BOOTSTRAP, GARCH_FHS = "random_walk", "historical_bootstrap", "garch_fhs"
-REFERENCES = (RANDOM_WALK, HISTORICAL_BOOTSTRAP, GARCH_FHS)
-ENGINES = (PULSE, *REFERENCES)
-BLOCK_DAYS = 10.0
-"""Mean length of the runs of days that the historical bootstrap draws: two weeks."""
 
 CONSTANT, GJR = Choice(use="constant"), Choice(use="gjr")
 
@@ -30,7 +31,7 @@ def settings_for(engine: str, settings: WorldSettings, block_days: float = BLOCK
     Parameters
     ----------
     engine
-        One of :data:`ENGINES`; ``pulse`` gets the settings as they are.
+        One of ``ENGINES``; ``pulse`` gets the settings as they are.
     settings
         Of the world that is judged.
     block_days

@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from pulse_assets.simulation.reading import vintages_of
-from pulse_assets.simulation.reference_worlds import PULSE
-from pulse_assets.simulation.retrodiction import FREE, Retrodicted, Values, Wanted, months_of, retrodict
+from pulse_assets.simulation.retrodiction import Retrodicted, Values, months_of, retrodict
+from pulse_assets.simulation.retrodiction_names import FREE, PULSE
+from pulse_assets.simulation.retrodiction_wanted import Wanted
 from pulse_assets.simulation.rules import load_rules
 from pulse_assets.simulation.simulate import NO_RULES, mistakes_of_users
 from pulse_assets.simulation.world_choice import choose_world

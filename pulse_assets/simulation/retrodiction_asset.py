@@ -12,7 +12,7 @@ from pulse_assets.declare import days_of, table_asset
 from pulse_assets.pictures import as_markdown
 from pulse_assets.signals.tables import SERIES
 from pulse_assets.simulation.assets import READ
-from pulse_assets.simulation.reference_worlds import BLOCK_DAYS, ENGINES
+from pulse_assets.simulation.retrodiction_names import BLOCK_DAYS, ENGINES, FREE, MODES
 from pulse_assets.simulation.tables import RETRODICTION
 from pulse_resources.compute import Compute
 from pulse_resources.evidence import fingerprint
@@ -21,7 +21,7 @@ from pulse_resources.lake.resource import DeltaLake
 
 
 class RetrodictionConfig(dg.Config):
-    """What is simulated from the past and scored; see ``pulse_assets.simulation.retrodiction.Wanted``."""
+    """What is simulated from the past and scored; see ``pulse_assets.simulation.retrodiction_wanted.Wanted``."""
 
     world: str = "auto"
     rules: str = "default"
@@ -29,7 +29,7 @@ class RetrodictionConfig(dg.Config):
     horizon: int = 20
     steps: list[int] = [1, 5, 10, 20]  # noqa: RUF012 - pydantic copies it
     engines: list[str] = [*ENGINES]  # noqa: RUF012 - as above
-    modes: list[str] = ["seed_then_free", "strict"]  # noqa: RUF012 - as above
+    modes: list[str] = [*MODES]  # noqa: RUF012 - as above
     seed: int = 0
     fall_percent: float = 5.0
     block_days: float = BLOCK_DAYS
@@ -75,7 +75,6 @@ def _told(context: dg.AssetExecutionContext, tables: Iterator[pa.Table], day: da
     """
     from pulse_assets.simulation.plots import pit_histogram
     from pulse_assets.simulation.retrodict_range import compact
-    from pulse_assets.simulation.retrodiction import FREE
     from pulse_assets.simulation.retrodiction_report import report
     from pulse_assets.simulation.retrodiction_text import as_text
 

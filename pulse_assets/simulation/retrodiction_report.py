@@ -21,9 +21,8 @@ from scipy.special import chdtrc, kolmogorov
 
 from pulse_assets.numerics.comparison import benjamini_hochberg, diebold_mariano
 from pulse_assets.numerics.reliability import brier
-from pulse_assets.simulation.reference_worlds import PULSE
+from pulse_assets.simulation.retrodiction_names import ALL, PORTFOLIO, PULSE
 from pulse_assets.simulation.retrodiction_overlap import apart, spacing_of
-from pulse_assets.simulation.retrodiction_scores import ALL, PORTFOLIO
 from pulse_assets.simulation.retrodiction_tails import tail_rows
 
 Floats = npt.NDArray[np.float64]

@@ -14,12 +14,11 @@ import pyarrow as pa
 from pulse_assets.numerics.ensemble import crps_ensemble, energy_score
 from pulse_assets.numerics.reliability import pit_of_ensemble
 from pulse_assets.simulation.histograms import ranks_of
+from pulse_assets.simulation.retrodiction_names import ALL, PORTFOLIO
 from pulse_assets.simulation.world import Floats
 
 Singles = npt.NDArray[np.float32]
 
-PORTFOLIO, ALL = "portfolio", "all"
-"""Variables beside the assets: an equal amount of each asset, and all of them as a vector."""
 LEVELS = (0.95, 0.99)
 SCHEMA = pa.schema(
     [

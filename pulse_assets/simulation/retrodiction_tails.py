@@ -9,8 +9,9 @@ import pandas as pd
 from pulse_assets.numerics.comparison import Significance
 from pulse_assets.numerics.exceedances import basel_zone, christoffersen, kupiec
 from pulse_assets.numerics.shortfall import AcerbiSzekely, acerbi_szekely
+from pulse_assets.simulation.retrodiction_names import PORTFOLIO
 from pulse_assets.simulation.retrodiction_overlap import apart
-from pulse_assets.simulation.retrodiction_scores import LEVELS, PORTFOLIO
+from pulse_assets.simulation.retrodiction_scores import LEVELS
 
 Floats = npt.NDArray[np.float64]
 

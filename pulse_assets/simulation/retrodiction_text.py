@@ -6,8 +6,8 @@ What belongs here: choosing and laying out. Every number is made in ``retrodicti
 import numpy as np
 import pandas as pd
 
+from pulse_assets.simulation.retrodiction_names import ALL, PORTFOLIO
 from pulse_assets.simulation.retrodiction_report import ASSETS, Report
-from pulse_assets.simulation.retrodiction_scores import ALL, PORTFOLIO
 
 SHOWN = (ASSETS, PORTFOLIO, ALL)
 

@@ -167,7 +167,7 @@ def _tails_are_ordered(rows: pa.Table) -> pa.ChunkedArray:
 
 RETRODICTION = TableContract(
     name="gold/retrodiction",
-    description="How a simulation made at as_of compares with what happened, scored when its horizon had passed",
+    description="How a simulation from a past origin compares with what happened, as known at as_of",
     columns=(
         AS_OF,
         Column("origin", pa.date32(), "Day that was simulated from, in the past of as_of"),

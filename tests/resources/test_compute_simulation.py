@@ -281,9 +281,7 @@ class cuda:
 
 
 @pytest.mark.slow
-def test_a_gpu_is_asked_for_and_used_only_on_workers_that_are_tagged_with_one(
-    scheduler: str, tmp_path: Path
-) -> None:
+def test_a_gpu_is_asked_for_and_used_only_on_workers_that_are_tagged_with_one(scheduler: str, tmp_path: Path) -> None:
     def name_of_worker(_: int) -> str:
         from distributed import get_worker
 

@@ -16,15 +16,17 @@ from pulse_assets.simulation.calibration import calibrate_days
 from pulse_assets.simulation.kernel.header import RECORDED_STEPS
 from pulse_assets.simulation.known_series import KnownSeries, Vintages
 from pulse_assets.simulation.program import Holdings, build
-from pulse_assets.simulation.reference_worlds import ENGINES, REFERENCES, settings_for
-from pulse_assets.simulation.retrodiction import FREE, MODES, STRICT, Wanted, months_of, retrodict, seed_of
+from pulse_assets.simulation.reference_worlds import settings_for
+from pulse_assets.simulation.retrodiction import months_of, retrodict, seed_of
 from pulse_assets.simulation.retrodiction_members import members_at
+from pulse_assets.simulation.retrodiction_names import ALL, ENGINES, FREE, MODES, PORTFOLIO, REFERENCES, STRICT
 from pulse_assets.simulation.retrodiction_overlap import apart
 from pulse_assets.simulation.retrodiction_report import ASSETS, report
-from pulse_assets.simulation.retrodiction_scores import ALL, PORTFOLIO, SCHEMA, Label, score_steps
+from pulse_assets.simulation.retrodiction_scores import SCHEMA, Label, score_steps
 from pulse_assets.simulation.retrodiction_tails import tail_histories
 from pulse_assets.simulation.retrodiction_text import as_text
 from pulse_assets.simulation.retrodiction_truth import actual_returns, led_along
+from pulse_assets.simulation.retrodiction_wanted import Wanted
 from pulse_assets.simulation.rules import parse_rules
 from pulse_assets.simulation.tables import RETRODICTION
 from pulse_assets.simulation.world import Variable

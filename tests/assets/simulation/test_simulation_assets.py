@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from pulse_assets.simulation.block_store import BlockStore
 from pulse_assets.simulation.tables import BLOCKS, DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.compute import Compute
 from pulse_resources.errors import PermanentFailure
-from pulse_resources.lake import TableContract
 from pulse_resources.lake.partitions import weekdays
 from tests.assets.simulation.small_lake import RULE, WRITTEN, Files, SmallLake, past
 
@@ -196,9 +196,7 @@ factors:
 
 
 @pytest.mark.parametrize("written_down", [True, False], ids=["world file", "auto"])
-def test_another_future_changes_no_byte_of_the_past(
-    prepared: SmallLake, tmp_path: Path, *, written_down: bool
-) -> None:
+def test_another_future_changes_no_byte_of_the_past(prepared: SmallLake, tmp_path: Path, *, written_down: bool) -> None:
     world = tmp_path / "world.yaml"
     world.write_text(WORLD)
     config = {"scenarios": ["base", "volatility_spike"], "world": str(world) if written_down else "auto"}
@@ -208,6 +206,26 @@ def test_another_future_changes_no_byte_of_the_past(
     there.make_silver(LATER)
     assert there.simulate(FIRST, LATER, **config).success
     assert_same_rows(there, here, *weekdays(FIRST, DAY))
+
+
+def test_a_series_that_becomes_long_enough_joins_worlds_from_then_on_and_none_before(
+    prepared: SmallLake, tmp_path: Path
+) -> None:
+    """It has its 600th price within the range; a day's world is the same whatever else is asked for."""
+    days = pd.bdate_range(end="2020-05-29", periods=600)
+    rest = pd.bdate_range("2020-06-01", "2020-06-30")
+    young = pd.DataFrame({"ds": [*days, *rest], "close": 50 + np.arange(len(days) + len(rest)) % 7})
+    files = past() | {"f/aaa_young": young.assign(ds=young["ds"].dt.strftime("%Y-%m-%d"))}
+    small = SmallLake(tmp_path / "range")
+    small.deliver(files)
+    small.make_silver(LATER)
+    alone = small.twin(tmp_path / "alone")
+    assert small.simulate(FIRST, LATER).success
+    for day in (FIRST, LATER):
+        assert alone.simulate(day).success
+    assert_same_rows(small, alone, FIRST, LATER)
+    worlds = {day: set(small.rows(SIMULATIONS, day)["variable"].to_pylist()) for day in (FIRST, LATER)}
+    assert worlds[LATER] - worlds[FIRST] == {"aaa_young"}
 
 
 def test_fewer_scenarios_replace_all_rows_of_their_day_and_no_other(small: SmallLake) -> None:
@@ -274,9 +292,7 @@ def test_a_longer_run_takes_up_where_a_shorter_one_ended(small: SmallLake, tmp_p
 
 
 @pytest.mark.parametrize("order", [(150_000, 190_000), (190_000, 150_000)], ids=["longer", "shorter"])
-def test_runs_of_several_lengths_are_each_answered_from_the_table(
-    small: SmallLake, order: tuple[int, int]
-) -> None:
+def test_runs_of_several_lengths_are_each_answered_from_the_table(small: SmallLake, order: tuple[int, int]) -> None:
     for paths in (*order, *order):
         assert small.simulate(DAY, paths=paths).success
     blocks_of(small)
@@ -290,6 +306,7 @@ class Interrupted(Compute):
     blocks_left: int = 2
 
     def map_blocks(self, function: Callable[[object], object], blocks: Iterable[object]) -> Iterator[object]:
+        """Yield some results, then none."""
         for number, result in enumerate(super().map_blocks(function, blocks)):
             if number == self.blocks_left:
                 raise KeyboardInterrupt
@@ -299,10 +316,8 @@ class Interrupted(Compute):
 def test_an_interrupted_run_costs_only_what_is_missing(small: SmallLake, tmp_path: Path) -> None:
     whole = small.twin(tmp_path / "whole")
     assert whole.simulate(DAY, paths=SEVERAL_BLOCKS).success
-    try:
+    with suppress(KeyboardInterrupt):
         assert not small.simulate(DAY, paths=SEVERAL_BLOCKS, compute=Interrupted()).success
-    except KeyboardInterrupt:
-        pass
     assert blocks_of(small)["block"].to_pylist() == [0, 1]
     assert not any(small.lake.exists(contract) for contract in WRITTEN)
     assert small.simulate(DAY, paths=SEVERAL_BLOCKS).success
@@ -370,8 +385,8 @@ def test_a_run_that_is_precise_enough_ends_early_and_is_answered_from_the_table(
     [
         ({"paths": 0}, "expected 1 to .* paths, got 0"),
         ({"paths": 10**12}, "paths, got 1,000,000,000,000"),
-        ({"steps": 0}, "a run has at least 1 step; came 0"),
-        ({"steps": 10**6}, "expected at most 2,600 steps"),
+        ({"steps": 0}, "expected 1 to 2,600 steps, about ten years of days, got 0"),
+        ({"steps": 10**6}, "expected 1 to 2,600 steps, about ten years of days, got 1,000,000"),
         ({"scenarios": []}, "no scenario was asked for"),
         ({"scenarios": ["base", "base"]}, "scenario 'base' was asked for twice"),
         ({"scenarios": ["energy_crises"]}, "no scenario 'energy_crises'"),
@@ -391,7 +406,7 @@ def test_a_run_that_is_precise_enough_ends_early_and_is_answered_from_the_table(
 def test_a_wrong_setting_is_named_and_nothing_is_written(
     prepared: SmallLake, config: dict[str, object], said: str
 ) -> None:
-    name, message = error_of(prepared.simulate(DAY, **config))
+    name, message = error_of(prepared.simulate(DAY, compute=Interrupted(blocks_left=0), **config))
     assert name == "ConfigError", message
     assert pc.match_substring_regex(pa.array([message]), said)[0].as_py(), message
     assert nothing_is_written(prepared)
