@@ -28,7 +28,8 @@ from pulse_assets.simulation.known_series import Vintages
 from pulse_assets.simulation.program import Holdings, build
 from pulse_assets.simulation.reference_worlds import settings_for
 from pulse_assets.simulation.retrodiction import Values, months_of, retrodict, seed_of
-from pulse_assets.simulation.retrodiction_members import Singles, members_at
+from pulse_assets.simulation.engine import F32s as Singles
+from pulse_assets.simulation.engine import states_at
 from pulse_assets.simulation.retrodiction_names import ENGINES, PULSE
 from pulse_assets.simulation.retrodiction_scores import Label, score_steps
 from pulse_assets.simulation.retrodiction_truth import origin_of
@@ -90,8 +91,9 @@ def _members(world: World, place: int, paths: int) -> Singles:
         recorded=STEPS,
         traced=RECORDED_STEPS,
         tracked=False,
+        counted=False,
     )
-    return members_at(program, seed_of(0, np.datetime64(place, "D")), paths, count)
+    return states_at(program, seed_of(0, np.datetime64(place, "D")), paths, count)
 
 
 def score_seconds(members: Singles, times: int) -> float:

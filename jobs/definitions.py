@@ -13,6 +13,8 @@ from pulse_assets.operations import assets as operations
 from pulse_assets.signals import assets as signals
 from pulse_assets.signals import checks as signals_checks
 from pulse_assets.simulation import assets as simulation
+from pulse_assets.simulation import checks as simulation_checks
+from pulse_assets.simulation import retrodiction_asset as retrodiction
 from pulse_assets.trust import assets as trust
 from pulse_assets.trust import checks as trust_checks
 from pulse_resources.compute import Compute
@@ -21,8 +23,8 @@ from pulse_resources.lake.io_manager import delta_io_manager
 from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.market import Market
 
-DOMAINS = (signals, forecasting, simulation, trust, operations)
-CHECKS = (signals_checks, forecasting_checks, trust_checks)
+DOMAINS = (signals, forecasting, simulation, retrodiction, trust, operations)
+CHECKS = (signals_checks, forecasting_checks, simulation_checks, trust_checks)
 
 
 def build_definitions(

@@ -36,6 +36,11 @@ simulate_daily = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*(table.name.split("/") for table in SIMULATED)),
     description="Simulate scenarios from the world as of each day of a range; what is simulated is its configuration",
 )
+retrodict = dg.define_asset_job(
+    "retrodict",
+    selection=dg.AssetSelection.assets(["gold", "retrodiction"]),
+    description="Score the simulations that would have been made in the past, over a range of days",
+)
 maintain_weekly = dg.define_asset_job(
     "maintain_weekly",
     selection=dg.AssetSelection.assets(["ops", "table_health"], ["ops", "lineage"]),
@@ -100,6 +105,6 @@ def _why(context: dg.RunFailureSensorContext) -> str:
     return "\n".join(lines) or context.failure_event.message or ""
 
 
-JOBS = (market_daily, forecast_daily, run_range, simulate_daily, maintain_weekly)
+JOBS = (market_daily, forecast_daily, run_range, simulate_daily, retrodict, maintain_weekly)
 SCHEDULES = (market_weekdays, maintain_sundays)
 SENSORS = (automation, run_failed)

@@ -226,13 +226,17 @@ def _assemble(
 
 
 def _limited(world: World, parameters: Parameters) -> tuple[World, list[str]]:
-    """Lower ``beta`` where persistence exceeds the limit; long-run variance is then that of the sample."""
+    """Lower ``alpha``, ``gamma`` and ``beta`` alike where persistence exceeds the limit.
+
+    The long-run variance is then that of the sample.
+    """
     moves = (world.alpha > 0) | (world.gamma > 0) | (world.omega > 0)
-    excess = persistence(world) - LARGEST_PERSISTENCE
-    high = moves & (excess > 0)
+    persists = persistence(world)
+    high = moves & (persists > LARGEST_PERSISTENCE)
     if not high.any():
         return world, []
-    beta = np.where(high, np.maximum(world.beta - excess, 0), world.beta)
+    factor = np.where(high, LARGEST_PERSISTENCE / np.where(high, persists, 1), 1)
     target = parameters.sample_variance * parameters.kept_variance * (1 - LARGEST_PERSISTENCE)
     omega = np.where(high, target, world.omega)
-    return world.with_(beta=beta, omega=omega), [parameters.assets[i].name for i in np.flatnonzero(high)]
+    lowered = {name: getattr(world, name) * factor for name in ("alpha", "gamma", "beta")}
+    return world.with_(omega=omega, **lowered), [parameters.assets[i].name for i in np.flatnonzero(high)]

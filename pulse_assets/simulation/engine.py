@@ -97,6 +97,36 @@ def replay(program: Program, seed: int, paths: U64s) -> F32s:
     return traces
 
 
+def states_at(program: Program, seed: int, paths: int, variables: int) -> F32s:
+    """Return the first variables on paths 0, 1, … at each traced step, a variable's members side by side.
+
+    Parameters
+    ----------
+    program
+        Built with ``traced``.
+    seed
+        Any integer, modulo 2^64.
+    paths
+        m of them.
+    variables
+        V, the first ones of the world: as many as there are assets for assets.
+
+    Returns
+    -------
+    array
+        Shape ``(S, V, m)``: what :func:`replay` gives, the other way round and without its copies.
+    """
+    runner = _Runner(program, seed)
+    steps = traced_steps(program)
+    members = np.empty((steps, variables, paths), np.float32)
+    for start in range(0, paths, LANES):
+        valid = min(LANES, paths - start)
+        runner.run(np.arange(start, start + LANES, dtype=np.uint64), valid)
+        trace = runner.trace.reshape(steps, program.traced_rows, LANES)
+        members[:, :, start : start + valid] = trace[:, :variables, :valid]
+    return members
+
+
 def traced_steps(program: Program) -> int:
     """Return how many steps a trace holds."""
     kept = {H.EVERY_STEP: program.steps, H.RECORDED_STEPS: len(program.recorded)}

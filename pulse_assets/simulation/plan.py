@@ -117,10 +117,12 @@ def make_plan(request: Request, paths: int) -> Plan:
             f"expected 1 to {MOST_PATHS_A_RUN:,} paths, got {paths:,}: thousands are usual, millions for rare events; "
             "every path's outcome is kept in memory (16 bytes)"
         )
-    if request.shocks.steps > MOST_STEPS:
-        raise ValueError(
-            f"expected at most {MOST_STEPS:,} steps, about ten years of days, got {request.shocks.steps:,}"
-        )
+    steps = request.shocks.steps
+    if not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f"expected 1 to {MOST_STEPS:,} steps, about ten years of days, got {steps:,}")
+    wrong = [step for step in request.recorded if not 1 <= step <= steps]
+    if wrong or sorted(set(request.recorded)) != list(request.recorded):
+        raise ValueError(f"expected recorded steps that rise from 1 to at most {steps}, got {request.recorded}")
     check_world(request.world)
     program = build_like(request, _pilot_ranges(request))
     return Plan(request, program, _run_id(request, program), paths, paths_a_block(program))

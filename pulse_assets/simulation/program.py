@@ -28,8 +28,8 @@ INNOVATIONS = {"normal": H.NORMAL, "student_t": H.STUDENT_T, "historical": H.HIS
 POLICIES = {"hold": H.HOLD, "rebalance": H.REBALANCE, "volatility_target": H.VOLATILITY_TARGET}
 MEASURE_NAMES = ("pnl_usd", "drawdown", "net_exposure_usd", "leverage")
 """What is recorded beside the variables."""
-FAR = 3.0e38
-"""Bound in float32 that nothing reaches."""
+FAR = float(np.finfo(np.float32).max)
+"""Bound of what has none: a state that reaches it counts as broken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +162,7 @@ def build(
     given: bool = False,
     traced: int = 0,
     tracked: bool = True,
+    counted: bool = True,
 ) -> Program:
     """Lay out a simulation.
 
@@ -181,13 +182,16 @@ def build(
         1 hands every step of every path back, 2 the recorded ones, 0 none.
     tracked
         Drawdown and exposure are followed at every step; else only the profit at the end is known.
+    counted
+        Histograms of recorded steps are filled; else those steps are only there for traces.
     """
     sizes = _Sizes.of(world, rules, events)
     head = np.zeros(H.HEADER, np.int64)
     _set_sizes(head, sizes)
     rows, rule_rows = _set_rows(head, sizes, world, rules)
     _set_switches(head, world, holdings, shocks, rules, gravity)
-    head[[H.ANTITHETIC, H.GIVEN, H.TRACED, H.TRACKED]] = antithetic, given, traced, tracked
+    head[[H.ANTITHETIC, H.GIVEN, H.TRACED]] = antithetic, given, traced
+    head[[H.TRACKED, H.COUNTED]] = tracked, counted
     floats = _Floats()
     head[H.AT_ENABLED] = floats.add([rule.id not in shocks.disabled for rule in rules.active] if rules else [])
     _add_world(head, floats, sizes, world)
@@ -329,7 +333,7 @@ def _add_world(head: Ints, floats: _Floats, sizes: _Sizes, world: World) -> None
     head[H.AT_JUMPS] = floats.add(_poisson_table(jumps.intensity) if jumps else [])
     head[H.AT_JUMP_SIZE] = floats.add([jumps.mean, jumps.sd] if jumps else [0.0, 0.0])
     floats.add([1 / world.block_length])
-    head[H.AT_DAYS] = floats.add(world.residuals)
+    head[H.AT_DAYS] = floats.add(world.residuals.T)
     head[H.DAYS] = len(world.residuals)
 
 

@@ -20,7 +20,8 @@ from pulse_assets.simulation.participants import KnownBy
 from pulse_assets.simulation.program import Holdings, build
 from pulse_assets.simulation.reading import past_of
 from pulse_assets.simulation.reference_worlds import settings_for
-from pulse_assets.simulation.retrodiction_members import Singles, members_at
+from pulse_assets.simulation.engine import F32s as Singles
+from pulse_assets.simulation.engine import states_at
 from pulse_assets.simulation.retrodiction_names import (
     ALL,
     FREE,
@@ -181,5 +182,6 @@ def _members(past: _Past, world: World, shocks: Shocks, *, is_pulse: bool) -> Si
         gravity=gravity,
         traced=RECORDED_STEPS,
         tracked=False,
+        counted=False,
     )
-    return members_at(program, seed_of(wanted.seed, past.origin), wanted.paths, assets)
+    return states_at(program, seed_of(wanted.seed, past.origin), wanted.paths, assets)

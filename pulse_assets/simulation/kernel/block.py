@@ -244,7 +244,7 @@ def pull_state(work: F32s, floats: F32s, ints: I64s, counts: I64s, valid: I64) -
             learned_pull(
                 work,
                 ints[H.SPARE],
-                ints[H.STATE],
+                ints[H.BEFORE],
                 ints[H.ASSETS],
                 factors,
                 ints[H.REGIME],
@@ -349,7 +349,7 @@ def remember(work: F32s, t: I64, floats: F32s, ints: I64s, counts: I64s, trace: 
             row: I64 = ints[H.STATE] + ints[told]
             watch_event(work, row, ints[H.EVENT] + event, threshold, ints[told + H.EVENT_ABOVE])
     record: I64 = ints[ints[H.AT_STEPS] + H.INTS_A_STEP * t + H.RECORD]
-    if record >= 0:
+    if (record >= 0) & (ints[H.COUNTED] != 0):
         rows: I64 = variables + H.MEASURES
         record_rows(
             work,

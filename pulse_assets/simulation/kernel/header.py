@@ -14,6 +14,7 @@
     GIVEN,
     TRACED,
     TRACKED,
+    COUNTED,
     GARCH,
     INNOVATIONS,
     NU,
@@ -87,7 +88,7 @@
     # filled where a program runs
     RULES_ADDRESS,
     HEADER,
-) = range(80)
+) = range(81)
 
 NORMAL, STUDENT_T, HISTORICAL = 0, 1, 2
 FOLDED, SCALED, RECURSIVE = 0, 1, 2

@@ -24,7 +24,8 @@ from pulse_assets.simulation.kernel.steps import ONE, ZERO
 
 LAST_BIN, BIN_PARTS, LARGEST_PART = F32(BINS - 1), F32(4096.0), F32(2.0e9)
 LARGEST = F32(3.4e38)
-FIXED_POINT = F32(2.0**24)
+"""What lies beyond counts as broken; below the bounds that stand for none."""
+FIXED_POINT, MOST_CAPS = F32(2.0**20), F32(1024.0)
 
 
 @compiled
@@ -110,7 +111,7 @@ def pull_row(
 ) -> None:
     """Move a variable by the row ``pull`` within its cap, unless the path has spent its budget of such moves.
 
-    Sizes of pulls, and of all movement of the variable in the step, are summed in 2^-24ths.
+    Sizes of pulls, and of all movement of the variable in the step, are summed in units of the cap, 2^20 parts each.
     """
     for lane in range(LANES):
         size: F32 = min_(max_(work[at(pull, lane)], -cap), cap)
@@ -122,8 +123,9 @@ def pull_row(
     pulled: I64 = I64(0)
     moved: I64 = I64(0)
     for lane in range(valid):
-        pulled += truncated(min_(fabs_(work[at(pull, lane)]), ONE) * FIXED_POINT)
-        moved += truncated(min_(fabs_(work[at(row, lane)] - work[at(before, lane)]), ONE) * FIXED_POINT)
+        pulled += truncated(min_(fabs_(work[at(pull, lane)]) / cap, MOST_CAPS) * FIXED_POINT)
+        change: F32 = fabs_(work[at(row, lane)] - work[at(before, lane)])
+        moved += truncated(min_(change / cap, MOST_CAPS) * FIXED_POINT)
     add_count(counts, index, pulled)
     add_count(counts, index + 1, moved)
 

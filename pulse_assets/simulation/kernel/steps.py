@@ -179,10 +179,10 @@ def take_days(
         drawn: F32 = F32(truncated(work[at(chance + 1, lane)] * count))
         drawn = drawn if drawn < count else ZERO
         work[at(day, lane)] = drawn if work[at(chance, lane)] < leave else following
-    for lane in range(LANES):
-        start: U64 = U64(first) + U64(truncated(work[at(day, lane)])) * U64(assets)
-        for a in range(assets):
-            work[at(e + a, lane)] = floats[start + U64(a)]
+    for a in range(assets):
+        start: U64 = U64(first) + U64(a) * U64(days)
+        for lane in range(LANES):
+            work[at(e + a, lane)] = floats[start + U64(truncated(work[at(day, lane)]))]
 
 
 @compiled

@@ -18,7 +18,7 @@ from pulse_assets.simulation.known_series import KnownSeries, Vintages
 from pulse_assets.simulation.program import Holdings, build
 from pulse_assets.simulation.reference_worlds import settings_for
 from pulse_assets.simulation.retrodiction import months_of, retrodict, seed_of
-from pulse_assets.simulation.retrodiction_members import members_at
+from pulse_assets.simulation.engine import states_at
 from pulse_assets.simulation.retrodiction_names import ALL, ENGINES, FREE, MODES, PORTFOLIO, REFERENCES, STRICT
 from pulse_assets.simulation.retrodiction_overlap import apart
 from pulse_assets.simulation.retrodiction_report import ASSETS, report
@@ -173,7 +173,7 @@ def test_members_are_those_of_a_replay() -> None:
         made, Holdings(np.ones(2), 2.0), no_shock(made, 5), recorded=(1, 5), traced=RECORDED_STEPS, tracked=False
     )
     plain = replay(program, 3, np.arange(700, dtype=np.uint64))
-    assert np.array_equal(members_at(program, 3, 700, 2), plain[..., :2].transpose(1, 2, 0))
+    assert np.array_equal(states_at(program, 3, 700, 2), plain[..., :2].transpose(1, 2, 0))
 
 
 def test_later_knowledge_changes_no_row() -> None:
@@ -219,7 +219,7 @@ def test_strict_mode_leads_factors_along_what_they_did() -> None:
     made = next(iter(calibrate_days(panel(), [origin], world()))).world
     shocks = led_along(made, world(), known, origin, day, 5)
     program = build(made, Holdings(np.ones(2), 2.0), shocks, recorded=(1, 5), traced=RECORDED_STEPS, tracked=False)
-    fear = members_at(program, 0, 100, 3)[:, 2]
+    fear = states_at(program, 0, 100, 3)[:, 2]
     truth = np.log(panel()["x:FEAR"].levels[[2001, 2005]])
     assert np.abs(fear - truth[:, None]).max() < 1e-6
 

@@ -184,19 +184,13 @@ def test_sine_and_cosine_rise_and_fall_where_they_should() -> None:
 # coefficients
 
 PROBLEMS = {problem.name: problem for problem in minimax.problems()}
-NOT_MINIMAX = pytest.mark.xfail(
-    reason="EXP_2 to EXP_6 and LOG_3 to LOG_9 come from exchanges that did not converge: their errors are 8.8e-9 and "
-    "3.7e-8, minimax has 3.1e-9 and 3.1e-8 (python -m benchmarks.minimax)"
-)
 
 
 def constants_of(name: str) -> F32s:
     return np.array([getattr(transforms, constant) for constant in PROBLEMS[name].constants], np.float32)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("exp", marks=NOT_MINIMAX), pytest.param("log", marks=NOT_MINIMAX), "sine", "cosine"]
-)
+@pytest.mark.parametrize("name", PROBLEMS)
 def test_the_kernel_has_the_minimax_coefficients(name: str) -> None:
     derived = minimax.solve(PROBLEMS[name]).coefficients.astype(np.float32)
     off = constants_of(name).view(np.int32).astype(np.int64) - derived.view(np.int32)
