@@ -18,6 +18,8 @@ Ints = npt.NDArray[np.int64]
 WINDOW = 0.5
 """Paths to either side of VaR that its allocation looks at, as a share of those beyond VaR."""
 SMALLEST_WINDOW = 10
+ROUNDS = 1e-6
+"""Of the largest contribution of all paths: float32 rounds with the size of positions, not of their profits."""
 FITS = 1e-5
 """Largest difference between P&L and the sum of its contributions, as a share of their sizes: float32 rounds."""
 
@@ -189,7 +191,8 @@ def _refuse_misfit(pnl_usd: PerPath, contributions_usd: PerPath) -> None:
         shapes = f"{contributions_usd.shape} for {pnl_usd.shape} outcomes"
         raise ValueError(f"expected contributions of each asset on each path, (N, A); came {shapes}")
     difference = np.abs(contributions_usd.sum(axis=1, dtype=np.float64) - pnl_usd)
-    allowed = FITS * np.abs(contributions_usd).sum(axis=1, dtype=np.float64)
+    sizes = np.abs(contributions_usd)
+    allowed = FITS * sizes.sum(axis=1, dtype=np.float64) + ROUNDS * float(sizes.max(initial=0.0))
     wrong = np.flatnonzero(difference > allowed)
     if wrong.size:
         worst = int(wrong[difference[wrong].argmax()])

@@ -58,10 +58,11 @@ def simulate(program: Program, seed: int, first: int, paths: int, given: F32s | 
     Raises
     ------
     ValueError
-        The range is empty or beyond 2^40.
+        The range is empty or beyond 2^40, or drivers are missing, not wanted, or of another shape.
     """
     if first < 0 or paths < 1 or first + paths > MOST_PATHS:
         raise ValueError(f"expected 1 or more paths within 0 … {MOST_PATHS:,}, got {paths:,} from {first:,} on")
+    _refuse_misfit(program, paths, given)
     runner = _Runner(program, seed)
     outcomes = np.empty((H.OUTCOMES, paths), np.float32)
     for start in range(0, paths, LANES):
@@ -70,6 +71,15 @@ def simulate(program: Program, seed: int, first: int, paths: int, given: F32s | 
         part = None if given is None else given[start : start + valid]
         outcomes[:, start : start + valid] = runner.run(ids, valid, part)[:, :valid]
     return BlockResult(first, outcomes, runner.counts)
+
+
+def _refuse_misfit(program: Program, paths: int, given: F32s | None) -> None:
+    """Refuse drivers that the kernel would read beyond."""
+    is_wanted = bool(program.ints[H.GIVEN])
+    came = None if given is None else given.shape
+    expected = (paths, program.steps, program.offset(H.ASSETS) + program.offset(H.FACTORS)) if is_wanted else None
+    if came != expected:
+        raise ValueError(f"expected drivers of shape {expected} (None for a program that draws its own), got {came}")
 
 
 def replay(program: Program, seed: int, paths: U64s) -> F32s:
@@ -85,6 +95,7 @@ def replay(program: Program, seed: int, paths: U64s) -> F32s:
     array
         Shape ``(P, steps, traced_rows)``: variables on their scale, measures, regime, variances, fires of each rule.
     """
+    _refuse_misfit(program, len(paths), None)
     runner = _Runner(program, seed)
     steps, rows = traced_steps(program), program.traced_rows
     traces = np.empty((len(paths), steps, rows), np.float32)

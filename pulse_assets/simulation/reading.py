@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +40,8 @@ def vintages_of(silver: pa.Table, ids: Sequence[str]) -> dict[str, Vintages]:
     )
     values = rows["y"].to_numpy()
     found = {name: Vintages(known[:0], days[:0], values[:0]) for name in ids}
-    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1])) if len(names) else np.empty(0, np.int64)
-    for first, last in zip(starts, [*starts[1:], len(names)], strict=True):
+    borders = np.flatnonzero(names[1:] != names[:-1]) + 1
+    for first, last in pairwise([0, *borders, len(names)] if len(names) else []):
         found[str(names[first])] = Vintages(known[first:last], days[first:last], values[first:last])
     return found
 

@@ -4,12 +4,17 @@ What belongs here: picking series and naming variables. Worlds written down are 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pulse_assets.simulation.calibration import refit_day
 from pulse_assets.simulation.world_settings import FactorSettings, WorldSettings, load_world_settings
 
 AUTO = "auto"
@@ -19,9 +24,27 @@ MOST_FACTORS = 12
 FEWEST_PRICES = 600
 FACTOR_KINDS = ("volatility", "rate", "macro", "sentiment")
 DAILY = ("B", "D")
+REFIT: Literal["monthly"] = "monthly"
+KNOWN = pa.timestamp("us", "UTC")
 
 
-def choose_world(world: str, silver: pa.Table) -> WorldSettings:
+def choose_worlds(world: str, silver: pa.Table, days: Sequence[date]) -> Iterator[tuple[WorldSettings, list[date]]]:
+    """Yield the settings of a world and the days that they hold for, oldest first; of ``auto`` those of each refit day.
+
+    Raises
+    ------
+    ValueError
+        As :func:`choose_world`.
+    """
+    if world != AUTO:
+        yield choose_world(world, silver), list(days)
+        return
+    for _, group in groupby(days, lambda day: refit_day(day, REFIT)):
+        same = list(group)
+        yield choose_world(world, silver, same[0]), same
+
+
+def choose_world(world: str, silver: pa.Table, day: date | None = None) -> WorldSettings:
     """Return the settings of a world.
 
     Parameters
@@ -30,7 +53,10 @@ def choose_world(world: str, silver: pa.Table) -> WorldSettings:
         A file, a world that ships with Pulse, or ``auto``: the embedded one where the lake has the embedded data, else
         the daily prices with the longest histories, and beside them rates, volatilities and macro series.
     silver
-        ``silver/series`` with ``unique_id``; for ``auto`` also ``kind, unit, freq``.
+        ``silver/series`` with ``unique_id``; for ``auto`` also ``ds, known_at, kind, unit, freq``.
+    day
+        For ``auto``: only series count that were known by the day on which parameters that stand on this one are
+        estimated, whatever became known later. None lets all count.
 
     Raises
     ------
@@ -39,6 +65,8 @@ def choose_world(world: str, silver: pa.Table) -> WorldSettings:
     """
     if world != AUTO:
         return load_world_settings(Path(world) if Path(world).suffix in (".yaml", ".yml") else world)
+    if day is not None:
+        silver = silver.filter(pc.less(silver["known_at"], pa.scalar(_end_of(refit_day(day, REFIT)), KNOWN)))
     ids = pc.unique(silver["unique_id"]).to_pylist()
     if any(str(name).startswith(EMBEDDED) for name in ids):
         return load_world_settings("embedded")
@@ -53,8 +81,8 @@ def choose_world(world: str, silver: pa.Table) -> WorldSettings:
     ][:MOST_ASSETS]
     if not prices:
         raise ValueError(
-            f"no series of {FEWEST_PRICES} daily prices or more is known among {len(ids)}: ingest some, or write down "
-            "a world and name its file (docs/how-to/simulate.md)"
+            f"no series of {FEWEST_PRICES} daily prices or more is known among {len(ids)}{_when(day)}: ingest some, or "
+            "write down a world and name its file (docs/how-to/simulate.md)"
         )
     others = [row for row in rows if row["kind"] in FACTOR_KINDS and row["ds_count_distinct"] >= 60][:MOST_FACTORS]
     names = variable_names([*prices, *(row["unique_id"] for row in others)])
@@ -68,7 +96,15 @@ def choose_world(world: str, silver: pa.Table) -> WorldSettings:
         )
         for row in others
     )
-    return WorldSettings(assets={names[price]: price for price in prices}, factors=factors)
+    return WorldSettings(assets={names[price]: price for price in prices}, factors=factors, refit=REFIT)
+
+
+def _end_of(day: np.datetime64) -> datetime:
+    return datetime.combine(day.astype(object) + timedelta(days=1), time.min, tzinfo=UTC)
+
+
+def _when(day: date | None) -> str:
+    return "" if day is None else f" by {refit_day(day, REFIT)}, the newest day of estimation"
 
 
 def variable_names(ids: Iterable[str]) -> dict[str, str]:
