@@ -164,6 +164,9 @@ def check_regimes(regimes: Regimes) -> None:
     refuse(off, owners, "probabilities that sum to 1", rows.sum(axis=1), "divide them by their sum")
     owners = [f"regimes.volatility of {name}" for name in names]
     refuse(~(regimes.volatility > 0), owners, "a factor above 0", regimes.volatility, "correct it")
+    forced = np.asarray(regimes.forced_volatility)
+    if forced.shape != (count,) or not (np.isfinite(forced) & (forced > 0)).all():
+        raise ValueError(f"regimes.stress: expected {count} factors above 0, got {forced.tolist()}")
 
 
 def check_jumps(jumps: Jumps, regimes: int) -> None:

@@ -380,8 +380,16 @@ def _add_shocks(head: Ints, floats: _Floats, sizes: _Sizes, world: World, shocks
     shocked = np.flatnonzero(np.any((shocks.keep != 1) | (shocks.add != 0), axis=0))
     head[H.SHOCKED] = len(shocked)
     head[H.AT_SHOCKS] = floats.add(np.stack([shocks.keep[:, shocked], shocks.add[:, shocked]], axis=-1))
-    head[H.AT_VOLATILITY] = floats.add(np.sqrt(shocks.variance))
+    head[H.AT_VOLATILITY] = floats.add(np.sqrt(shocks.variance) * _forced(world, shocks))
     return np.asarray(shocked, np.int64)
+
+
+def _forced(world: World, shocks: "Shocks") -> Floats:
+    """Return what a forced regime does to deviations beyond its own factor, shape ``(steps,)``."""
+    if world.regimes is None:
+        return np.ones(len(shocks.regime))
+    ratio = world.regimes.forced_volatility / world.regimes.volatility
+    return np.where(shocks.regime >= 0, ratio[np.maximum(shocks.regime, 0)], 1.0)
 
 
 def _factor(correlation: Floats, deviations: Floats, size: int) -> Floats:

@@ -69,6 +69,8 @@ class Regimes:
         Factor on the standard deviation of returns in each, shape ``(K,)``.
     drift
         Added to each asset's log return a step in each, shape ``(K,)``.
+    stress
+        Factor on the standard deviation where a scenario forces the regime, shape ``(K,)``; None for ``volatility``.
     """
 
     names: tuple[str, ...]
@@ -76,6 +78,12 @@ class Regimes:
     now: Floats
     volatility: Floats
     drift: Floats
+    stress: Floats | None = None
+
+    @property
+    def forced_volatility(self) -> Floats:
+        """Factor on the standard deviation in each regime where a scenario forces it, shape ``(K,)``."""
+        return self.volatility if self.stress is None else self.stress
 
 
 @dataclass(frozen=True, eq=False)

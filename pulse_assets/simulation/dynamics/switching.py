@@ -1,6 +1,7 @@
 """Market regimes by Hamilton's model of an index."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -27,10 +28,15 @@ class HamiltonSettings(Settings):
         At most so many; the data decide.
     index
         Name of the asset that stands for the market; without one, the mean return of all assets.
+    scaling
+        ``estimated`` multiplies deviations by those of standardised residuals in each regime. ``labels`` leaves
+        volatility and drift to the other dynamics: rules and scenarios see the regime, and only one that a scenario
+        forces changes volatility, by the market's deviation in it over that of all days.
     """
 
     states: int = Field(default=2, ge=1, le=LARGEST_STATES)
     index: str | None = None
+    scaling: Literal["estimated", "labels"] = "estimated"
 
 
 class Hamilton:
@@ -48,6 +54,13 @@ class Hamilton:
         fit = fit_regimes(reference, settings.states)
         smoothed = smoothed_probabilities(fit, reference)
         now = filtered_probabilities(fit, reference)[-1]
+        if settings.scaling == "labels":
+            stress = fit.sd / np.sqrt(float(fit.stationary @ fit.sd**2))
+            one = np.ones(len(fit.names))
+            return {
+                "regimes": Regimes(fit.names, fit.transition, now / now.sum(), one, 0 * one, stress),
+                "switching": fit,
+            }
         volatility = multipliers(sample.residuals[has_reference], smoothed, fit.stationary)
         regimes = Regimes(fit.names, fit.transition, now / now.sum(), volatility, drift_shifts(fit))
         return {"regimes": regimes, "switching": fit}
