@@ -52,7 +52,7 @@ def draws_ns() -> tuple[Callable[[], float], Callable[[], float]]:
     weyl_0, weyl_1 = philox.WEYL_0, philox.WEYL_1
 
     @njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-    def words(work: F32s, ids: U64s, k0: np.uint64, k1: np.uint64, t: int) -> None:
+    def words(work: F32s, ids: U64s, k0: U64, k1: U64, t: int) -> None:
         """Two blocks side by side, since the rounds of one wait for each other."""
         for block in range(0, rows // 4, 2):
             for lane in range(LANES):
@@ -75,12 +75,12 @@ def draws_ns() -> tuple[Callable[[], float], Callable[[], float]]:
                 work[at(4 * block + 7, lane)] = from_bits(low_word(q3))
 
     @njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-    def all_words(work: F32s, ids: U64s, k0: np.uint64, k1: np.uint64) -> None:
+    def all_words(work: F32s, ids: U64s, k0: U64, k1: U64) -> None:
         for t in range(DRAWS):
             words(work, ids, k0, k1, t)
 
     @njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-    def all_normals(work: F32s, ids: U64s, k0: np.uint64, k1: np.uint64) -> None:
+    def all_normals(work: F32s, ids: U64s, k0: U64, k1: U64) -> None:
         for t in range(DRAWS):
             draw_drivers(work, 0, rows, ids, k0, k1, 0, t)
 
