@@ -97,7 +97,7 @@ def start_paths(work: F32s, ids: U64s, signs: F32s, k0: U64, k1: U64, floats: F3
     chance_rows(work, ints[H.CHANCE_ROW], ids, signs, ints[H.ANTITHETIC], k0, k1, I64(0), I64(0), I64(1))
     draw_start(work, floats, ints)
     if ints[H.POLICY] == H.VOLATILITY_TARGET:
-        read_regime(work, ints[H.REGIME], ints[H.SCALE], floats, ints[H.AT_REGIME_SCALE])
+        read_regime(work, ints[H.REGIME], ints[H.SCALE], floats, ints[H.AT_REGIME_SCALE], ints[H.REGIMES])
         lever(work, floats, ints)
 
 
@@ -107,7 +107,9 @@ def draw_start(work: F32s, floats: F32s, ints: I64s) -> None:
     fill_row(work, ints[H.DAY], ZERO)
     fill_row(work, ints[H.REGIME], ZERO)
     if ints[H.REGIMES] > 1:
-        move_regime(work, ints[H.REGIME], ints[H.CHANCE_ROW], floats, ints[H.AT_FIRST_REGIME], ints[H.REGIMES])
+        move_regime(
+            work, ints[H.REGIME], ints[H.CHANCE_ROW], floats, ints[H.AT_FIRST_REGIME], ints[H.REGIMES], ints[H.SPARE]
+        )
 
 
 @compiled
@@ -150,9 +152,9 @@ def move_chances(
         if forced >= 0:
             fill_row(work, ints[H.REGIME], F32(forced))
         else:
-            move_regime(work, ints[H.REGIME], chance, floats, ints[H.AT_TRANSITION], ints[H.REGIMES])
-    read_regime(work, ints[H.REGIME], ints[H.SCALE], floats, ints[H.AT_REGIME_SCALE])
-    read_regime(work, ints[H.REGIME], ints[H.SHIFT], floats, ints[H.AT_REGIME_SHIFT])
+            move_regime(work, ints[H.REGIME], chance, floats, ints[H.AT_TRANSITION], ints[H.REGIMES], ints[H.SPARE])
+    read_regime(work, ints[H.REGIME], ints[H.SCALE], floats, ints[H.AT_REGIME_SCALE], ints[H.REGIMES])
+    read_regime(work, ints[H.REGIME], ints[H.SHIFT], floats, ints[H.AT_REGIME_SHIFT], ints[H.REGIMES])
     louder: F32 = floats[ints[H.AT_VOLATILITY] + t]
     if louder != ONE:
         shock_row(work, ints[H.SCALE], louder, ZERO)
@@ -161,6 +163,7 @@ def move_chances(
             work,
             ints[H.JUMP],
             ints[H.REGIME],
+            ints[H.REGIMES],
             chance + 1,
             floats,
             ints[H.AT_JUMPS],

@@ -6,6 +6,7 @@ them. How the parts follow one another is in ``block``.
 """
 
 from pulse_assets.simulation.kernel.intrinsics import (
+    BOOL,
     F32,
     I64,
     LANES,
@@ -28,14 +29,14 @@ from pulse_assets.simulation.kernel.philox import (
     MIXING,
     draw_normal_rows,
     draw_uniform_rows,
+    draw_word_rows_twice,
+    make_normal_rows,
 )
 from pulse_assets.simulation.kernel.transforms import exp_, log_
 
 ZERO, ONE, TINY, MINUS_TWO = F32(0.0), F32(1.0), F32(1e-30), F32(-2.0)
 MOST_JUMPS = 8
 """Jumps a step that are told apart; more are as rare as rounding where a world passes its guards."""
-TILE = min(256, LANES)
-"""Lanes that the triangular product keeps close to the processor."""
 
 
 @compiled
@@ -70,8 +71,13 @@ def mirror_row(work: F32s, row: I64, signs: F32s) -> None:
 @compiled
 def draw_drivers(work: F32s, z: I64, size: I64, ids: U64s, k0: U64, k1: U64, branch: I64, t: I64) -> None:
     """Fill the rows of independent drivers, ``size`` of them, a multiple of four."""
-    for block in range(size // 4):
-        draw_normal_rows(work, z + 4 * block, ids, k0, k1, DRIVERS, branch, t, block)
+    blocks: I64 = size // 4
+    for block in range(0, blocks - 1, 2):
+        draw_word_rows_twice(work, z + 4 * block, ids, k0, k1, DRIVERS, branch, t, block)
+        make_normal_rows(work, z + 4 * block)
+        make_normal_rows(work, z + 4 * block + 4)
+    if blocks % 2 == 1:
+        draw_normal_rows(work, z + size - 4, ids, k0, k1, DRIVERS, branch, t, blocks - 1)
 
 
 @compiled
@@ -88,54 +94,83 @@ def correlate(work: F32s, z: I64, e: I64, floats: F32s, chol: I64, size: I64) ->
 
     Above the diagonal of a tile the factor holds zeros, which add nothing.
     """
-    for part in range(0, LANES, TILE):
-        for i in range(0, size, 4):
-            for lane in range(TILE):
-                p: U64 = U64(part + lane)
-                work[at(e + i, 0) + p] = ZERO
-                work[at(e + i + 1, 0) + p] = ZERO
-                work[at(e + i + 2, 0) + p] = ZERO
-                work[at(e + i + 3, 0) + p] = ZERO
-            for k in range(0, i + 4, 4):
-                add_tile(work, z + k, e + i, floats, chol + i * size + k, size, part)
+    for i in range(0, size, 4):
+        set_tile(work, z, e + i, floats, U64(chol + i * size), U64(size))
+        for k in range(4, i + 4, 4):
+            add_tile(work, z + k, e + i, floats, U64(chol + i * size + k), U64(size))
 
 
 @compiled
-def add_tile(work: F32s, z: I64, e: I64, floats: F32s, first: I64, size: I64, part: I64) -> None:
-    """Add the product of a 4 × 4 tile with four rows, for one part of the lanes."""
+def set_tile(work: F32s, z: I64, e: I64, floats: F32s, first: U64, size: U64) -> None:
+    """Set four rows to the product of a 4 × 4 tile with the first four; else as :func:`add_tile`."""
+    second: U64 = first + size
+    third: U64 = second + size
+    last: U64 = third + size
     a00: F32 = floats[first]
-    a01: F32 = floats[first + 1]
-    a02: F32 = floats[first + 2]
-    a03: F32 = floats[first + 3]
-    second: I64 = first + size
+    a01: F32 = floats[first + U64(1)]
+    a02: F32 = floats[first + U64(2)]
+    a03: F32 = floats[first + U64(3)]
     a10: F32 = floats[second]
-    a11: F32 = floats[second + 1]
-    a12: F32 = floats[second + 2]
-    a13: F32 = floats[second + 3]
-    third: I64 = second + size
+    a11: F32 = floats[second + U64(1)]
+    a12: F32 = floats[second + U64(2)]
+    a13: F32 = floats[second + U64(3)]
     a20: F32 = floats[third]
-    a21: F32 = floats[third + 1]
-    a22: F32 = floats[third + 2]
-    a23: F32 = floats[third + 3]
-    last: I64 = third + size
+    a21: F32 = floats[third + U64(1)]
+    a22: F32 = floats[third + U64(2)]
+    a23: F32 = floats[third + U64(3)]
     a30: F32 = floats[last]
-    a31: F32 = floats[last + 1]
-    a32: F32 = floats[last + 2]
-    a33: F32 = floats[last + 3]
-    for lane in range(TILE):
-        p: U64 = U64(part + lane)
-        z0: F32 = work[at(z, 0) + p]
-        z1: F32 = work[at(z + 1, 0) + p]
-        z2: F32 = work[at(z + 2, 0) + p]
-        z3: F32 = work[at(z + 3, 0) + p]
-        e0: F32 = work[at(e, 0) + p]
-        e1: F32 = work[at(e + 1, 0) + p]
-        e2: F32 = work[at(e + 2, 0) + p]
-        e3: F32 = work[at(e + 3, 0) + p]
-        work[at(e, 0) + p] = fma(a03, z3, fma(a02, z2, fma(a01, z1, fma(a00, z0, e0))))
-        work[at(e + 1, 0) + p] = fma(a13, z3, fma(a12, z2, fma(a11, z1, fma(a10, z0, e1))))
-        work[at(e + 2, 0) + p] = fma(a23, z3, fma(a22, z2, fma(a21, z1, fma(a20, z0, e2))))
-        work[at(e + 3, 0) + p] = fma(a33, z3, fma(a32, z2, fma(a31, z1, fma(a30, z0, e3))))
+    a31: F32 = floats[last + U64(1)]
+    a32: F32 = floats[last + U64(2)]
+    a33: F32 = floats[last + U64(3)]
+    for lane in range(LANES):
+        z0: F32 = work[at(z, lane)]
+        z1: F32 = work[at(z + 1, lane)]
+        z2: F32 = work[at(z + 2, lane)]
+        z3: F32 = work[at(z + 3, lane)]
+        work[at(e, lane)] = fma(a03, z3, fma(a02, z2, fma(a01, z1, fma(a00, z0, ZERO))))
+        work[at(e + 1, lane)] = fma(a13, z3, fma(a12, z2, fma(a11, z1, fma(a10, z0, ZERO))))
+        work[at(e + 2, lane)] = fma(a23, z3, fma(a22, z2, fma(a21, z1, fma(a20, z0, ZERO))))
+        work[at(e + 3, lane)] = fma(a33, z3, fma(a32, z2, fma(a31, z1, fma(a30, z0, ZERO))))
+
+
+@compiled
+def add_tile(work: F32s, z: I64, e: I64, floats: F32s, first: U64, size: U64) -> None:
+    """Add the product of a 4 × 4 tile with four rows.
+
+    Whole rows, so that compilers see that rows cannot overlap; unsigned places, as those of ``at``.
+    """
+    second: U64 = first + size
+    third: U64 = second + size
+    last: U64 = third + size
+    a00: F32 = floats[first]
+    a01: F32 = floats[first + U64(1)]
+    a02: F32 = floats[first + U64(2)]
+    a03: F32 = floats[first + U64(3)]
+    a10: F32 = floats[second]
+    a11: F32 = floats[second + U64(1)]
+    a12: F32 = floats[second + U64(2)]
+    a13: F32 = floats[second + U64(3)]
+    a20: F32 = floats[third]
+    a21: F32 = floats[third + U64(1)]
+    a22: F32 = floats[third + U64(2)]
+    a23: F32 = floats[third + U64(3)]
+    a30: F32 = floats[last]
+    a31: F32 = floats[last + U64(1)]
+    a32: F32 = floats[last + U64(2)]
+    a33: F32 = floats[last + U64(3)]
+    for lane in range(LANES):
+        z0: F32 = work[at(z, lane)]
+        z1: F32 = work[at(z + 1, lane)]
+        z2: F32 = work[at(z + 2, lane)]
+        z3: F32 = work[at(z + 3, lane)]
+        e0: F32 = work[at(e, lane)]
+        e1: F32 = work[at(e + 1, lane)]
+        e2: F32 = work[at(e + 2, lane)]
+        e3: F32 = work[at(e + 3, lane)]
+        work[at(e, lane)] = fma(a03, z3, fma(a02, z2, fma(a01, z1, fma(a00, z0, e0))))
+        work[at(e + 1, lane)] = fma(a13, z3, fma(a12, z2, fma(a11, z1, fma(a10, z0, e1))))
+        work[at(e + 2, lane)] = fma(a23, z3, fma(a22, z2, fma(a21, z1, fma(a20, z0, e2))))
+        work[at(e + 3, lane)] = fma(a33, z3, fma(a32, z2, fma(a31, z1, fma(a30, z0, e3))))
 
 
 @compiled
@@ -186,22 +221,33 @@ def take_days(
 
 
 @compiled
-def move_regime(work: F32s, regime: I64, chance: I64, floats: F32s, table: I64, regimes: I64) -> None:
-    """Move each path's regime by cumulative transition probabilities, ``(K, K)`` at ``table``."""
-    for lane in range(LANES):
-        u: F32 = work[at(chance, lane)]
-        row: U64 = U64(table) + U64(truncated(work[at(regime, lane)])) * U64(regimes)
-        moved: F32 = ZERO
+def move_regime(work: F32s, regime: I64, chance: I64, floats: F32s, table: I64, regimes: I64, spare: I64) -> None:
+    """Move each path's regime by cumulative transition probabilities, ``(K, K)`` at ``table``; one row is scratch."""
+    fill_row(work, spare, ZERO)
+    for k in range(regimes):
         for j in range(regimes - 1):
-            moved += ONE if u >= floats[row + U64(j)] else ZERO
-        work[at(regime, lane)] = moved
+            count_above(work, spare, regime, F32(k), chance, floats[table + k * regimes + j])
+    copy_row(work, spare, regime)
 
 
 @compiled
-def read_regime(work: F32s, regime: I64, target: I64, floats: F32s, table: I64) -> None:
+def count_above(work: F32s, count: I64, regime: I64, here: F32, chance: I64, limit: F32) -> None:
+    """Add one where a path is in a regime and its uniform reaches a limit; looking limits up would be slower."""
+    if limit < ONE:
+        for lane in range(LANES):
+            is_counted: BOOL = (work[at(regime, lane)] == here) & (work[at(chance, lane)] >= limit)
+            work[at(count, lane)] += ONE if is_counted else ZERO
+
+
+@compiled
+def read_regime(work: F32s, regime: I64, target: I64, floats: F32s, table: I64, regimes: I64) -> None:
     """Fill a row with each path's entry of a table by regime."""
-    for lane in range(LANES):
-        work[at(target, lane)] = floats[U64(table) + U64(truncated(work[at(regime, lane)]))]
+    fill_row(work, target, floats[table])
+    for k in range(1, regimes):
+        here: F32 = F32(k)
+        value: F32 = floats[table + k]
+        for lane in range(LANES):
+            work[at(target, lane)] = value if work[at(regime, lane)] == here else work[at(target, lane)]
 
 
 @compiled
@@ -209,6 +255,7 @@ def draw_jumps(
     work: F32s,
     jump: I64,
     regime: I64,
+    regimes: I64,
     chance: I64,
     floats: F32s,
     table: I64,
@@ -224,12 +271,12 @@ def draw_jumps(
 ) -> None:
     """Fill a row with the summed log sizes of this step's jumps; their number inverts the Poisson distribution."""
     draw_normal_rows(work, spare, ids, k0, k1, JUMPS, branch, t, 0)
-    for lane in range(LANES):
-        u: F32 = work[at(chance, lane)]
-        first: U64 = U64(table) + U64(truncated(work[at(regime, lane)])) * U64(MOST_JUMPS)
-        count: F32 = ZERO
+    fill_row(work, jump, ZERO)
+    for k in range(regimes):
         for n in range(MOST_JUMPS):
-            count += ONE if u >= floats[first + U64(n)] else ZERO
+            count_above(work, jump, regime, F32(k), chance, floats[table + k * MOST_JUMPS + n])
+    for lane in range(LANES):
+        count: F32 = work[at(jump, lane)]
         size: F32 = work[at(spare, lane)] * signs[lane]
         work[at(jump, lane)] = fma(count, mean, sqrt_(count) * (sd * size))
 

@@ -7,12 +7,10 @@ rounded to float32; ``python -m benchmarks.minimax`` derives them anew and print
 from pulse_assets.simulation.kernel.intrinsics import (
     F32,
     I32,
-    U64,
     bits_of,
     compiled,
     fma,
     from_bits,
-    low_word,
     sqrt_,
 )
 
@@ -33,8 +31,7 @@ ROUNDER = F32(12582912.0)
 SMALLEST_POWER, LARGEST_POWER = F32(-86.0), F32(88.0)
 ROOT_HALF_BITS, ONE_BITS, FRACTION = 0x3F3504F3, 0x3F800000, 0x007FFFFF
 TO_UNIT_31 = F32(2.0**-31)
-EIGHTH, QUADRANTS, TWO_BITS, ONE_BIT = U64(0x20000000), U64(0xC0000000), U64(3), U64(1)
-QUADRANT_SHIFT, SIGN_SHIFT, SIGN_PLACE, ONE_WORD = U64(30), U64(30), U64(2), U64(1)
+EIGHTH, QUADRANTS, UPPER_BITS = 0x20000000, -0x40000000, 0x7FFFFFFF
 TO_RADIANS = F32(1.4629180792671596e-09)
 """π / 2 / 2^30: from 2^-32 turns to radians."""
 
@@ -75,9 +72,9 @@ def log_(x: F32) -> F32:
 
 
 @compiled
-def minus_two_log(word: U64) -> F32:
+def minus_two_log(word: I32) -> F32:
     """Return -2 ln u of the uniform that the upper 31 bits of a word stand for, never below 0."""
-    u: F32 = (F32(low_word(word >> ONE_WORD)) + HALF) * TO_UNIT_31
+    u: F32 = (F32(I32((word >> 1) & UPPER_BITS)) + HALF) * TO_UNIT_31
     return MINUS_TWO * log_(u)
 
 
@@ -98,22 +95,22 @@ def _sine_part(angle: F32) -> F32:
 
 
 @compiled
-def cosine_of_turn(word: U64) -> F32:
+def cosine_of_turn(word: I32) -> F32:
     """Return the cosine of word / 2^32 turns."""
-    moved: U64 = word + EIGHTH
-    quadrant: U64 = (moved >> QUADRANT_SHIFT) & TWO_BITS
-    angle: F32 = F32(low_word(word - (moved & QUADRANTS))) * TO_RADIANS
-    size: F32 = _sine_part(angle) if (quadrant & ONE_BIT) == ONE_BIT else _cosine_part(angle)
-    sign: I32 = low_word(((quadrant + ONE_BIT) & SIGN_PLACE) << SIGN_SHIFT)
+    moved: I32 = I32(word + EIGHTH)
+    quadrant: I32 = I32((moved >> 30) & 3)
+    angle: F32 = F32(I32(word - (moved & QUADRANTS))) * TO_RADIANS
+    size: F32 = _sine_part(angle) if (quadrant & 1) == 1 else _cosine_part(angle)
+    sign: I32 = I32(((quadrant + 1) & 2) << 30)
     return from_bits(I32(bits_of(size) ^ sign))
 
 
 @compiled
-def sine_of_turn(word: U64) -> F32:
+def sine_of_turn(word: I32) -> F32:
     """Return the sine of word / 2^32 turns."""
-    moved: U64 = word + EIGHTH
-    quadrant: U64 = (moved >> QUADRANT_SHIFT) & TWO_BITS
-    angle: F32 = F32(low_word(word - (moved & QUADRANTS))) * TO_RADIANS
-    size: F32 = _cosine_part(angle) if (quadrant & ONE_BIT) == ONE_BIT else _sine_part(angle)
-    sign: I32 = low_word((quadrant & SIGN_PLACE) << SIGN_SHIFT)
+    moved: I32 = I32(word + EIGHTH)
+    quadrant: I32 = I32((moved >> 30) & 3)
+    angle: F32 = F32(I32(word - (moved & QUADRANTS))) * TO_RADIANS
+    size: F32 = _cosine_part(angle) if (quadrant & 1) == 1 else _sine_part(angle)
+    sign: I32 = I32((quadrant & 2) << 30)
     return from_bits(I32(bits_of(size) ^ sign))

@@ -29,7 +29,7 @@ TYPES = {
 CASTS = ("F32", "I32", "I64", "U64")
 BUILT_IN = ("fma", "sqrt_", "bits_of", "from_bits", "low_word", "truncated", "add_count")
 """Functions that the head of the C text defines by hand."""
-ONE_LANE = {"LANES": 1, "LANES_WIDE": 1, "TILE": 1}
+ONE_LANE = {"LANES": 1, "LANES_WIDE": 1}
 """In C and on a GPU every thread carries one path."""
 OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+",

@@ -126,6 +126,9 @@ def _meaning(words: list[str], operands: list[str], line: str) -> str:  # noqa: 
             made = f"({_get(operands[3], 'pred')} ? {values[0]} : {values[1]})"
         case "shl" | "shr":
             made = f"({values[0]} {'<<' if verb == 'shl' else '>>'} {_get(operands[2], 'u32')})"
+        case "bfi":
+            mask = f"(((1ULL << {values[3]}) - 1) << {values[2]})"
+            made = f"(({values[0]} << {values[2]}) & {mask}) | ({values[1]} & ~{mask})"
         case "cvt":
             return _convert(words, operands)
         case "mul" if "wide" in words:
