@@ -129,7 +129,7 @@ def finish(outcome: Outcome) -> None:
     for check in outcome.failed_checks:
         problems.print(f"check failed: {check}", style="yellow", markup=False)
     if not outcome.success:
-        problems.print(f"run {outcome.run_id} failed: {outcome.error}", style="red", markup=False)
+        problems.print(f"run {outcome.run_id} failed: {outcome.error}", style="red", markup=False, soft_wrap=True)
         problems.print("`pulse ui` shows the run; what had been written before is whole, and running again is safe")
         raise typer.Exit(FAILED)
 

@@ -35,6 +35,8 @@ Device = Literal["cpu", "gpu"]
 MODES = ("inline", "threads", "local", "address")
 DEVICES = ("cpu", "gpu", "auto")
 SCHEDULER_SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+GPU_TAG = "GPU"
+"""Dask resource by which workers say that they have a device: ``dask worker --resources "GPU=1"``."""
 BLOCKS_PER_WORKER = 2
 """Blocks in flight for each worker: one that runs and one that waits for it."""
 KILLS_FORGIVEN = 3
@@ -166,11 +168,13 @@ class Compute(dg.ConfigurableResource["Compute"]):
             return _inline(function, blocks)
         if self.mode == "threads":
             return _on_threads(function, blocks, self.workers or _core_count())
-        return _on_dask(function, blocks, self._connected(), self.workers)
+        return _on_dask(function, blocks, self._connected(), self.workers, self._tags())
 
     @property
     def device_in_use(self) -> Device:
         """The device that blocks compute on; in the mode `address` a worker of the cluster is asked.
+
+        Where workers are tagged with the resource ``GPU``, one of those is asked, and blocks run on them alone.
 
         Raises
         ------
@@ -224,10 +228,17 @@ class Compute(dg.ConfigurableResource["Compute"]):
                 self._client = _join(str(self.address))
         return self._client
 
+    def _tags(self) -> dict[str, int] | None:
+        """Return what a block asks of its worker: where some are tagged, blocks for a GPU run on those alone."""
+        if self.mode != "address" or self.device == "cpu":
+            return None
+        workers = self._connected().scheduler_info(n_workers=-1)["workers"].values()
+        return {GPU_TAG: 1} if any(GPU_TAG in worker["resources"] for worker in workers) else None
+
     def _gpu_problem_of_workers(self) -> str | None:
         if self.mode != "address":
             return gpu_problem()
-        problem: str | None = self._connected().submit(gpu_problem, pure=False).result()
+        problem: str | None = self._connected().submit(gpu_problem, pure=False, resources=self._tags()).result()
         return None if problem is None else f"on a worker of {self.address} {problem}"
 
 
@@ -285,10 +296,15 @@ def _on_threads(function: Callable[[Block], Result], blocks: Iterable[Block], th
 
 
 def _on_dask(
-    function: Callable[[Block], Result], blocks: Iterable[Block], client: "Client", workers: int | None
+    function: Callable[[Block], Result],
+    blocks: Iterable[Block],
+    client: "Client",
+    workers: int | None,
+    tags: Mapping[str, int] | None,
 ) -> Iterator[Result]:
     in_flight: Iterator[_DaskBlock[Result]] = (
-        _DaskBlock(number, client.submit(function, block, pure=False), client) for number, block in enumerate(blocks)
+        _DaskBlock(number, client.submit(function, block, pure=False, resources=tags), client)
+        for number, block in enumerate(blocks)
     )
     return _in_order(in_flight, lambda: BLOCKS_PER_WORKER * (workers or _cluster_threads(client)))
 

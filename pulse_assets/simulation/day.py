@@ -30,6 +30,8 @@ from pulse_assets.simulation.world import Floats, World
 
 OUTCOME_NAMES = ("pnl_usd", "drawdown", "steps_under_water", "worst_pnl_usd")
 DEFAULT_USD = 1_000_000.0
+EVEN = {"*": DEFAULT_USD}
+"""Positions that stand for an even spread over whatever assets the world has."""
 BASE = "base"
 
 
@@ -44,7 +46,8 @@ class Wish:
     rules
         None for a world without causal rules.
     portfolio
-        None for one million USD spread evenly over the assets of the world.
+        With the positions :data:`EVEN`, one million USD is spread evenly over the assets of the world; None is that
+        with as much capital behind it.
     paths, steps, seed
         Size of the run.
     antithetic
@@ -136,10 +139,11 @@ class Services:
     device: str = "cpu"
 
 
-def even_portfolio(world: World) -> Portfolio:
-    """Return one million USD spread evenly over all assets, with as much capital behind it."""
+def even_portfolio(world: World, like: Portfolio | None = None) -> Portfolio:
+    """Return one million USD spread evenly over all assets, with as much capital behind it or as another says."""
+    like = like or Portfolio(positions=EVEN, capital_usd=DEFAULT_USD)
     each = DEFAULT_USD / len(world.assets)
-    return Portfolio(positions={asset.name: each for asset in world.assets}, capital_usd=DEFAULT_USD)
+    return like.model_copy(update={"positions": {asset.name: each for asset in world.assets}})
 
 
 def requests(known: Known, wish: Wish) -> Iterator[tuple[Request, tuple[str, ...]]]:
@@ -170,7 +174,9 @@ def _inactive(rules: CheckedRules | None) -> tuple[str, ...]:
 def _portfolio(scenario: Scenario, world: World, wish: Wish) -> Portfolio:
     if scenario.portfolio is not None:
         return Portfolio.model_validate(dict(scenario.portfolio))
-    return wish.portfolio or even_portfolio(world)
+    if wish.portfolio is None or wish.portfolio.positions == EVEN:
+        return even_portfolio(world, wish.portfolio)
+    return wish.portfolio
 
 
 def _gravity(known: Known, wish: Wish) -> Gravity | None:

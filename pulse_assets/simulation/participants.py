@@ -11,6 +11,7 @@ from pulse_assets.simulation.known_series import Days, KnownSeries, Values, fact
 from pulse_assets.simulation.world import Floats
 from pulse_assets.simulation.world_settings import FactorSettings, WorldSettings
 
+MOST_REASONS = 4
 KnownBy = Mapping[str, KnownSeries]
 """Series in silver by name."""
 
@@ -27,7 +28,10 @@ def refuse_missing(
     """
     missing = [name for name in settings.required if name in left_out]
     if missing or none_left:
-        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items() if none_left or name in missing)
+        every = [f"{name}: {why}" for name, why in left_out.items() if none_left or name in missing]
+        reasons = "; ".join(
+            [*every[:MOST_REASONS], *([f"and {rest} more"] if (rest := len(every) - MOST_REASONS) > 0 else [])]
+        )
         what = f"{', '.join(missing)} is required and missing" if missing else "no asset is left"
         raise ValueError(f"world of {day}: {what} ({reasons}): ingest what is missing, or change the settings")
 

@@ -112,20 +112,32 @@ def make_plan(request: Request, paths: int) -> Plan:
         The world is refused by its guards, a position is in nothing that it has, or there are too few or too many paths
         or steps. The message names the variable.
     """
-    if not 1 <= paths <= MOST_PATHS_A_RUN:
-        raise ValueError(
-            f"expected 1 to {MOST_PATHS_A_RUN:,} paths, got {paths:,}: thousands are usual, millions for rare events; "
-            "every path's outcome is kept in memory (16 bytes)"
-        )
     steps = request.shocks.steps
-    if not 1 <= steps <= MOST_STEPS:
-        raise ValueError(f"expected 1 to {MOST_STEPS:,} steps, about ten years of days, got {steps:,}")
+    check_size(paths, steps)
     wrong = [step for step in request.recorded if not 1 <= step <= steps]
     if wrong or sorted(set(request.recorded)) != list(request.recorded):
         raise ValueError(f"expected recorded steps that rise from 1 to at most {steps}, got {request.recorded}")
     check_world(request.world)
     program = build_like(request, _pilot_ranges(request))
     return Plan(request, program, _run_id(request, program), paths, paths_a_block(program))
+
+
+def check_size(paths: int, steps: int) -> None:
+    """Refuse runs without paths or steps, and those that no memory holds.
+
+    Raises
+    ------
+    ValueError
+        With the number that came.
+    """
+    if not 1 <= paths <= MOST_PATHS_A_RUN:
+        raise ValueError(
+            f"expected 1 to {MOST_PATHS_A_RUN:,} paths, got {paths:,}: thousands are usual, millions for rare events; "
+            "every path's outcome is kept in memory (16 bytes)"
+        )
+    if not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f"expected 1 to {MOST_STEPS:,} steps, about ten years of days, got {steps:,}")
+
 
 
 def traced(plan: Plan, how: int = H.EVERY_STEP) -> Program:

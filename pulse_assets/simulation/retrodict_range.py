@@ -8,6 +8,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pulse_assets.simulation.reading import vintages_of
@@ -51,11 +52,15 @@ def retrodict_range(
     """
     with mistakes_of_users():
         wanted = wanted_of(config)
-        settings = choose_world(str(config["world"]), silver)
-        work = partial(_block, values=vintages_of(silver, settings.sources), settings=settings, wanted=wanted)
+        blocks = [
+            (days_of_block, choose_world(str(config["world"]), silver, _first_origin(days_of_block, wanted)))
+            for days_of_block in months_of(days, wanted.horizon)
+        ]
+        sources = dict.fromkeys(source for _, settings in blocks for source in settings.sources)
+        work = partial(_block, values=vintages_of(silver, tuple(sources)), wanted=wanted)
         missing = {(engine, mode) for engine in wanted.engines for mode in _modes(engine, wanted)}
         reasons: dict[str, str] = {}
-        for made in compute.map_blocks(work, months_of(days, wanted.horizon)):
+        for made in compute.map_blocks(work, blocks):
             rows = pa.concat_tables(each.rows for each in made)
             missing -= _present(rows)
             for remark in (remark for each in made for remark in each.remarks):
@@ -97,8 +102,14 @@ def compact(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _block(days: Sequence[date], values: Values, settings: WorldSettings, wanted: Wanted) -> list[Retrodicted]:
-    return list(retrodict(values, days, settings, wanted))
+def _first_origin(days: Sequence[date], wanted: Wanted) -> date:
+    """Return the day that the first of some days is retrodicted from: what the block's worlds are chosen by."""
+    return np.busday_offset(np.datetime64(days[0]), -wanted.horizon, roll="backward").astype(date)  # type: ignore[no-any-return]
+
+
+def _block(block: tuple[Sequence[date], WorldSettings], values: Values, wanted: Wanted) -> list[Retrodicted]:
+    days, settings = block
+    return list(retrodict({name: values[name] for name in settings.sources}, days, settings, wanted))
 
 
 def _modes(engine: str, wanted: Wanted) -> tuple[str, ...]:

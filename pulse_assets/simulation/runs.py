@@ -98,6 +98,7 @@ def carry_out(
     fresh = map_blocks(run_job, ((plan.program, seed, first, paths, device) for _, first, paths in missing))
     to_simulate = {number for number, _, _ in missing}
     done: list[BlockResult] = []
+    counts: I64s | None = None
     simulated = 0
     for number, _, _ in wanted:
         if number in to_simulate:
@@ -107,12 +108,15 @@ def carry_out(
                 keep(number, result)
         else:
             result = kept[number]
-        done.append(result)
+        # Counters of a block are tens of megabytes: they are added up at once, and only outcomes are held on to.
+        counts = result.counts.copy() if counts is None else np.add(counts, result.counts, out=counts)
+        done.append(BlockResult(result.first, result.outcomes, counts[:0]))
         if stop is not None and stop(done):
             break
+    assert counts is not None
     return Outcome(
         np.concatenate([result.outcomes for result in done], axis=1),
-        np.sum([result.counts for result in done], axis=0),
+        counts,
         simulated,
         len(done) - simulated,
     )

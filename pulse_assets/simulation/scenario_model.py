@@ -6,8 +6,9 @@ What belongs here: the grammar. Where files are and how they follow one another 
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from pulse_assets.simulation.capital import Portfolio
 from pulse_assets.simulation.scenario_parts import Name, Shock, Size, Step, Strict, check_window
 from pulse_assets.simulation.shock_model import AnyShock
 
@@ -136,3 +137,14 @@ class ScenarioFile(Strict):
         default_factory=dict
     )
     portfolio: dict[str, object] | None = None
+
+    @field_validator("portfolio")
+    @classmethod
+    def _is_a_portfolio(cls, stated: dict[str, object] | None) -> dict[str, object] | None:
+        try:
+            if stated is not None:
+                Portfolio.model_validate(stated)
+        except ValidationError as error:
+            said = (f"{'.'.join(map(str, each['loc']))} {each['msg']}" for each in error.errors())
+            raise ValueError("; ".join(each.removeprefix(" Value error, ") for each in said)) from error
+        return stated

@@ -50,6 +50,7 @@ __all__ = [
     "load_scenario",
     "no_shock",
     "parse_scenario",
+    "refuse_unknown_rules",
     "shipped_scenarios",
 ]
 
@@ -100,6 +101,7 @@ def compile_scenario(
         A variable, regime, rule or history is missing and not optional, a size does not fit its variable, correlations
         contradict each other, or nothing of the scenario is left. The message names file, line and key.
     """
+    refuse_unknown_rules(scenario, rule_ids)
     draft = _Draft(world, no_shock(world, steps), replays or {})
     for link in scenario.chain:
         for i, shock in enumerate(link.file.shocks):
@@ -108,7 +110,6 @@ def compile_scenario(
         for i, regime in enumerate(link.file.regime):
             with _located(link, ("regime", i), regime.name) as where:
                 _force(draft, regime, where)
-        _check_rules(link, rule_ids)
         if link.file.branch_from is not None:
             draft.shocks.branch[link.file.branch_from - 1 :] = branch_of(link.file.name)
     if draft.asked and not draft.done:
@@ -236,11 +237,19 @@ def _regime_number(world: World, name: str) -> int | None:
     return int(extremes[name](world.regimes.volatility)) if name in extremes else None
 
 
-def _check_rules(link: Link, rule_ids: Collection[str]) -> None:
-    for i, rule in enumerate(link.file.disable_rules):
-        if rule not in rule_ids:
-            has = ", ".join(sorted(rule_ids)) or "none"
-            raise ValueError(
-                f"{link.text.at(('disable_rules', i))}: disable_rules: the run has no rule {rule!r}, it has {has}: "
-                "correct the id or take it out"
-            )
+def refuse_unknown_rules(scenario: Scenario, rule_ids: Collection[str]) -> None:
+    """Raise if a scenario disables a rule that a run does not have.
+
+    Raises
+    ------
+    ValueError
+        The message names file, line and rule.
+    """
+    for link in scenario.chain:
+        for i, rule in enumerate(link.file.disable_rules):
+            if rule not in rule_ids:
+                has = ", ".join(sorted(rule_ids)) or "none"
+                raise ValueError(
+                    f"{link.text.at(('disable_rules', i))}: disable_rules: the run has no rule {rule!r}, it has {has}: "
+                    "correct the id or take it out"
+                )

@@ -8,24 +8,36 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from math import inf
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import ValidationError
 
 from pulse_assets.simulation.block_store import BlockStore
 from pulse_assets.simulation.calibration import Calibration, calibrate_days
 from pulse_assets.simulation.capital import Portfolio
-from pulse_assets.simulation.day import DayTables, Known, Services, Simulated, Wish, requests, simulate_day, tables_of
+from pulse_assets.simulation.day import (
+    EVEN,
+    DayTables,
+    Known,
+    Services,
+    Simulated,
+    Wish,
+    requests,
+    simulate_day,
+    tables_of,
+)
 from pulse_assets.simulation.engine import BlockResult
 from pulse_assets.simulation.known_series import Vintages
-from pulse_assets.simulation.plan import Plan, make_plan
+from pulse_assets.simulation.plan import Plan, check_size, make_plan
 from pulse_assets.simulation.reading import changes_between, past_of, prices_on, vintages_of
 from pulse_assets.simulation.rules import load_rules
 from pulse_assets.simulation.runs import fingerprint
-from pulse_assets.simulation.scenarios import Scenario, load_scenario
+from pulse_assets.simulation.scenarios import Scenario, load_scenario, refuse_unknown_rules
 from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
-from pulse_assets.simulation.world_choice import choose_world
+from pulse_assets.simulation.world_choice import choose_world, choose_worlds
 from pulse_assets.simulation.world_settings import WorldSettings
 from pulse_resources.compute import Compute
 from pulse_resources.errors import ConfigError
@@ -45,7 +57,7 @@ def plans_of(silver: pa.Table, day: date, config: Mapping[str, Any]) -> list[Pla
     """
     with mistakes_of_users():
         wish = wish_of(config)
-        settings = choose_world(str(config["world"]), silver)
+        settings = choose_world(str(config["world"]), silver, day)
         values = vintages_of(silver, settings.sources)
         made = next(iter(calibrate_days(values, np.array([day], "datetime64[D]"), settings)))
         known = _known(day, made, settings, values, wish)
@@ -84,6 +96,8 @@ def mistakes_of_users() -> Iterator[None]:
         yield
     except ConfigError:
         raise
+    except ValidationError as error:
+        raise ConfigError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -113,17 +127,14 @@ def simulate_days(
     """
     with mistakes_of_users():
         wish = wish_of(config)
-        settings = choose_world(str(config["world"]), silver)
-        values = vintages_of(silver, settings.sources)
         services = _services(compute, lake, say)
         parts: dict[str, list[pa.Table]] = {}
         newest: list[Simulated] = []
         calibration = None
-        for day, made in zip(days, calibrate_days(values, np.array(days, "datetime64[D]"), settings), strict=True):
-            known = _known(day, made, settings, values, wish)
-            newest, calibration = simulate_day(known, wish, services), made
+        for known, calibration in _all_known(silver, days, str(config["world"]), wish):
+            newest = simulate_day(known, wish, services)
             made_rows = _named(tables_of(known, wish, newest, services))
-            made_rows[RUNS.name] = _runs(day, newest, made, config, wish)
+            made_rows[RUNS.name] = _runs(known.day, newest, calibration, config, wish)
             for name, table in made_rows.items():
                 parts.setdefault(name, []).append(table)
         tables = {name: pa.concat_tables(each, promote_options="permissive") for name, each in parts.items()}
@@ -142,21 +153,24 @@ def wish_of(config: Mapping[str, Any]) -> Wish:
     Raises
     ------
     ValueError
-        A scenario or a rule file is wrong, or scenarios are named twice.
+        A scenario, a rule file or a number is wrong, or scenarios are named twice.
     """
+    check_size(config["paths"], config["steps"])
+    for name in ("ablated_paths", "target_error"):
+        if not 0 <= config[name] < inf:
+            raise ValueError(f"{name} must be 0 (none) or more; came {config[name]}")
     scenarios = tuple(load_scenario(name) for name in config["scenarios"])
     _refuse_twins(scenarios)
-    positions = dict(config["positions_usd"])
-    portfolio = None
-    if positions:
-        portfolio = Portfolio(
-            positions=positions,
-            capital_usd=config["capital_usd"],
-            allow_short=config["allow_short"],
-            policy=config["policy"],
-            policy_options=dict(config["policy_options"]),
-        )
+    portfolio = Portfolio(
+        positions=dict(config["positions_usd"]) or EVEN,
+        capital_usd=config["capital_usd"],
+        allow_short=config["allow_short"],
+        policy=config["policy"],
+        policy_options=dict(config["policy_options"]),
+    )
     rules = None if config["rules"] == NO_RULES else load_rules(config["rules"])
+    for scenario in scenarios:
+        refuse_unknown_rules(scenario, rules.ids if rules is not None else ())
     return Wish(
         scenarios,
         rules,
@@ -181,6 +195,13 @@ def _refuse_twins(scenarios: Sequence[Scenario]) -> None:
         raise ValueError(f"scenario {twice[0]!r} was asked for twice: name each once")
 
 
+def _all_known(silver: pa.Table, days: Sequence[date], world: str, wish: Wish) -> Iterator[tuple[Known, Calibration]]:
+    for settings, same in choose_worlds(world, silver, days):
+        values = vintages_of(silver, settings.sources)
+        for day, made in zip(same, calibrate_days(values, np.array(same, "datetime64[D]"), settings), strict=True):
+            yield _known(day, made, settings, values, wish), made
+
+
 def _known(day: date, made: Calibration, settings: WorldSettings, values: Mapping[str, Vintages], wish: Wish) -> Known:
     world = made.world
     windows = {window for scenario in wish.scenarios for window in scenario.windows}
@@ -195,7 +216,7 @@ def _known(day: date, made: Calibration, settings: WorldSettings, values: Mappin
 
 def _services(compute: Compute, lake: Lake, say: Say) -> Services:
     def kept(plan: Plan) -> Mapping[int, BlockResult]:
-        found = BlockStore(lake, plan.run_id).kept() if _is_kept(plan) else {}
+        found = BlockStore(lake, plan.run_id).kept(plan.blocks()) if _is_kept(plan) else {}
         if found:
             say(f"run {plan.run_id}: {len(found)} blocks were kept")
         return found

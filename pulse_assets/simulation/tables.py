@@ -237,7 +237,7 @@ BLOCKS = TableContract(
         Column("counts", pa.large_binary(), "int64 counters and histograms, zlib"),
         Column("sha256", pa.string(), "Digest of both, before compression"),
     ),
-    key=("run_id", "block"),
+    key=("run_id", "block", "paths"),
     rows_per_day=10,
 )
 

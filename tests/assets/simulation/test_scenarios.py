@@ -160,10 +160,10 @@ def test_a_child_inherits_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_user_may_continue_a_shipped_scenario(tmp_path: Path) -> None:
-    path = saved(tmp_path, worse="parent: energy_crisis\nportfolio: {WTI: -100}\nshocks: [{kind: volatility, by: 2}]\n")
+    path = saved(tmp_path, worse="parent: energy_crisis\nportfolio: {positions: {WTI: 100}, capital_usd: 50}\nshocks: [{kind: volatility, by: 2}]\n")
     found = load_scenario(path)
     assert found.parent == "energy_crisis"
-    assert found.portfolio == {"WTI": -100}
+    assert found.portfolio == {"positions": {"WTI": 100}, "capital_usd": 50}
     assert load_scenario("energy_crisis").portfolio is None
     assert (compile_scenario(found, shipped_world(), 20).variance == 4).all()
 

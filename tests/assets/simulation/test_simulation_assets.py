@@ -32,6 +32,13 @@ SEVERAL_BLOCKS = 150_000
 EVIDENCE = ("data_version",)
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare the half second that pictures of a day take, but where a test asks for them."""
+    if "drawn" not in request.keywords:
+        monkeypatch.setattr(assets, "_drawn", lambda *_: {})
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
     """Return a lake with silver and without simulations, and a file of one rule."""
