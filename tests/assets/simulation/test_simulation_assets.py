@@ -16,6 +16,7 @@ import pytest
 from deltalake import write_deltalake
 
 from pulse_assets.signals.tables import SERIES
+from pulse_assets.simulation import assets
 from pulse_assets.simulation.block_store import BlockStore
 from pulse_assets.simulation.tables import BLOCKS, DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.compute import Compute
@@ -32,13 +33,6 @@ SEVERAL_BLOCKS = 150_000
 EVIDENCE = ("data_version",)
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare the half second that pictures of a day take, but where a test asks for them."""
-    if "drawn" not in request.keywords:
-        monkeypatch.setattr(assets, "_drawn", lambda *_: {})
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
     """Return a lake with silver and without simulations, and a file of one rule."""
@@ -49,7 +43,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
 
 
 @pytest.fixture
-def small(prepared: SmallLake, tmp_path: Path) -> SmallLake:
+def small(prepared: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
+    """Return a lake to write to; pictures of a day, half a second each, are spared."""
+    monkeypatch.setattr(assets, "_drawn", lambda *_: {})
     return prepared.twin(tmp_path / "world")
 
 
@@ -97,12 +93,21 @@ def error_of(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
     return error.cls_name, error.message
 
 
+def materializations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
+    events = result.get_asset_materialization_events()
+    return [event.step_materialization_data.materialization for event in events]
+
+
 def nothing_is_written(small: SmallLake) -> bool:
     return not any(small.lake.exists(contract) for contract in (*WRITTEN, BLOCKS))
 
 
-def test_a_day_fills_every_table_as_its_contract_says(small: SmallLake, rule_file: str) -> None:
-    assert small.simulate(DAY, scenarios=["base", "volatility_spike"], rules=rule_file).success
+def test_a_day_fills_every_table_as_its_contract_says(prepared: SmallLake, tmp_path: Path, rule_file: str) -> None:
+    small = prepared.twin(tmp_path / "world")
+    result = small.simulate(DAY, scenarios=["base", "volatility_spike"], rules=rule_file)
+    assert result.success
+    shown = {event.asset_key.to_user_string(): event.metadata for event in materializations(result)}
+    assert "fan of base" in shown[SIMULATIONS.name]
     for contract in WRITTEN:
         rows = small.rows(contract, DAY)
         assert len(rows), f"{contract.name} has no rows"
