@@ -26,7 +26,7 @@ from tests.assets.signals.bad_inputs import MATRIX, Bad, shown
 pytestmark = pytest.mark.slow
 
 WIDTH = 300
-COMMANDS = ("run", "backfill", "forecast", "status", "show", "sources", "ui")
+COMMANDS = ("run", "backfill", "forecast", "simulate", "replay", "status", "show", "sources", "ui")
 DAYS = pd.bdate_range("2024-01-02", periods=150)
 
 
