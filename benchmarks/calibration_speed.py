@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks.report import Report, measured
 from pulse_assets.forecasting.garch import fit_gjr
-from pulse_assets.simulation.calibration import calibrate, calibrate_days
-from pulse_assets.simulation.known_series import Days, Vintages
-from pulse_assets.simulation.regimes import fit_regimes
+from pulse_assets.simulation.calibration.known_series import Days, Vintages
+from pulse_assets.simulation.calibration.regimes import fit_regimes
+from pulse_assets.simulation.calibration.world_settings import WorldSettings
+from pulse_assets.simulation.calibration.worlds import calibrate, calibrate_days
 from pulse_assets.simulation.world import Floats
-from pulse_assets.simulation.world_settings import WorldSettings
 
 ASSETS, WINDOW, SHIFT = 64, 2520, 60
 REPEATS = 5

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pulse_assets.simulation.checked_rules import CheckedRules
 from pulse_assets.simulation.kernel import intrinsics, philox, transforms
 from pulse_assets.simulation.kernel.intrinsics import LANES
 from pulse_assets.simulation.kernel.layout import MEMORY_A_RULE, RuleRows
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
 
 F32s = npt.NDArray[np.float32]
 SEED = 20_260

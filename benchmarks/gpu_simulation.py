@@ -29,7 +29,7 @@ from pulse_assets.simulation.kernel.device import DEVICE_FLAGS, program_source
 from pulse_assets.simulation.kernel.gpu import gpu_problem, gpu_simulate
 from pulse_assets.simulation.kernel.nvrtc import compile_cuda, find_nvrtc
 from pulse_assets.simulation.program import Holdings, Program, build
-from pulse_assets.simulation.shocks import Shocks
+from pulse_assets.simulation.scenarios.shocks import Shocks
 from pulse_assets.simulation.world import Floats, Jumps, Regimes, Variable, World
 
 ASSETS, OVERLAYS, STEPS, SEED = 64, 8, 252, 20_240_628

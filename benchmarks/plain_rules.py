@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pulse_assets.simulation.checked_rules import CheckedRules
-from pulse_assets.simulation.effect_code import FAINTEST
-from pulse_assets.simulation.expression_code import Logarithm, is_logarithm, log_of
-from pulse_assets.simulation.expressions import (
+from pulse_assets.simulation.kernel.transforms import exp_
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
+from pulse_assets.simulation.rules.effect_code import FAINTEST
+from pulse_assets.simulation.rules.expression_code import Logarithm, is_logarithm, log_of
+from pulse_assets.simulation.rules.expressions import (
     Arithmetic,
     Compare,
     Condition,
@@ -26,8 +27,7 @@ from pulse_assets.simulation.expressions import (
     Step,
     Volatility,
 )
-from pulse_assets.simulation.kernel.transforms import exp_
-from pulse_assets.simulation.rule_model import Effect, Rule
+from pulse_assets.simulation.rules.model import Effect, Rule
 
 F32 = np.float32
 F32s = npt.NDArray[np.float32]

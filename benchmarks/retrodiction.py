@@ -22,21 +22,21 @@ import pyarrow.parquet as pq
 from benchmarks.calibration_speed import SeriesByName, assets
 from benchmarks.report import Report, measured
 from pulse_assets.forecasting.garch import fit_gjr
-from pulse_assets.simulation.calibration import calibrate_days
-from pulse_assets.simulation.kernel.header import RECORDED_STEPS
-from pulse_assets.simulation.known_series import Vintages
-from pulse_assets.simulation.program import Holdings, build
-from pulse_assets.simulation.reference_worlds import settings_for
-from pulse_assets.simulation.retrodiction import Values, months_of, retrodict, seed_of
+from pulse_assets.simulation.calibration.known_series import Vintages
+from pulse_assets.simulation.calibration.world_settings import WorldSettings
+from pulse_assets.simulation.calibration.worlds import calibrate_days
 from pulse_assets.simulation.engine import F32s as Singles
 from pulse_assets.simulation.engine import states_at
-from pulse_assets.simulation.retrodiction_names import ENGINES, PULSE
-from pulse_assets.simulation.retrodiction_scores import Label, score_steps
-from pulse_assets.simulation.retrodiction_truth import origin_of
-from pulse_assets.simulation.retrodiction_wanted import Wanted
-from pulse_assets.simulation.scenarios import no_shock
+from pulse_assets.simulation.kernel.header import RECORDED_STEPS
+from pulse_assets.simulation.program import Holdings, build
+from pulse_assets.simulation.retrodiction.names import ENGINES, PULSE
+from pulse_assets.simulation.retrodiction.origins import Values, months_of, retrodict, seed_of
+from pulse_assets.simulation.retrodiction.reference_worlds import settings_for
+from pulse_assets.simulation.retrodiction.scores import Label, score_steps
+from pulse_assets.simulation.retrodiction.truth import origin_of
+from pulse_assets.simulation.retrodiction.wanted import Wanted
+from pulse_assets.simulation.scenarios.scenario import no_shock
 from pulse_assets.simulation.world import Floats, World
-from pulse_assets.simulation.world_settings import WorldSettings
 
 ASSETS, PATHS, HORIZON, TEN_YEARS = 64, 10_000, 20, 2520
 STEPS = (1, 5, 10, 20)

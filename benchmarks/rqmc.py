@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.report import Report, measured
-from pulse_assets.simulation.estimators import antithetic_mean, control_variate_mean, replicate_mean
-from pulse_assets.simulation.quasi import Order, normals_of, plan_sobol
-from pulse_assets.simulation.risk import expected_shortfall, value_at_risk
+from pulse_assets.simulation.risk.estimators import antithetic_mean, control_variate_mean, replicate_mean
+from pulse_assets.simulation.risk.measures import expected_shortfall, value_at_risk
+from pulse_assets.simulation.risk.quasi import Order, normals_of, plan_sobol
 
 Floats = npt.NDArray[np.float64]
 

@@ -21,11 +21,11 @@ from numba import njit
 from benchmarks.compiled_rules import CompiledRules
 from benchmarks.plain_rules import PlainRules
 from benchmarks.report import Report
-from pulse_assets.simulation.checked_rules import CheckedRules
 from pulse_assets.simulation.kernel.intrinsics import LANES
-from pulse_assets.simulation.rule_checks import check_rules
-from pulse_assets.simulation.rules import load_rules
-from pulse_assets.simulation.vocabulary import LOG_RETURN, STEPS_A_YEAR, Term, Vocabulary
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
+from pulse_assets.simulation.rules.rule_checks import check_rules
+from pulse_assets.simulation.rules.rule_set import load_rules
+from pulse_assets.simulation.rules.vocabulary import LOG_RETURN, STEPS_A_YEAR, Term, Vocabulary
 from pulse_assets.simulation.world import Scale
 
 F32s = npt.NDArray[np.float32]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pulse_assets.simulation.checked_rules import CheckedRules
 from pulse_assets.simulation.program import Holdings, Program, build
-from pulse_assets.simulation.rule_checks import check_rules
-from pulse_assets.simulation.rules import parse_rules
-from pulse_assets.simulation.shocks import no_shock
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
+from pulse_assets.simulation.rules.rule_checks import check_rules
+from pulse_assets.simulation.rules.rule_set import parse_rules
+from pulse_assets.simulation.scenarios.shocks import no_shock
 from pulse_assets.simulation.world import Jumps, Regimes, Variable, World
 
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from pulse_assets.signals import assets as signals
 from pulse_assets.signals import checks as signals_checks
 from pulse_assets.simulation import assets as simulation
 from pulse_assets.simulation import checks as simulation_checks
-from pulse_assets.simulation import retrodiction_asset as retrodiction
+from pulse_assets.simulation.retrodiction import assets as retrodiction
 from pulse_assets.trust import assets as trust
 from pulse_assets.trust import checks as trust_checks
 from pulse_resources.compute import Compute

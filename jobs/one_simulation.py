@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.report import View
-from pulse_assets.simulation.plots import BASE, simulation_sheet
+from pulse_assets.simulation.pictures.plots import BASE, simulation_sheet
 from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.errors import ConfigError, TableMissingError
 from pulse_resources.lake import Lake

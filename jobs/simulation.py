@@ -23,9 +23,9 @@ from jobs.targets import check_target, writing
 from jobs.terminal import OK
 from pulse_assets.signals.tables import SERIES
 from pulse_assets.simulation.assets import READ, SimulationConfig
+from pulse_assets.simulation.calibration.world_choice import AUTO, choose_world
 from pulse_assets.simulation.simulate import mistakes_of_users, plans_of, wish_of
 from pulse_assets.simulation.tables import RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
-from pulse_assets.simulation.world_choice import AUTO, choose_world
 from pulse_resources.errors import ConfigError, PermanentFailure, TableMissingError
 from pulse_resources.lake import Lake
 

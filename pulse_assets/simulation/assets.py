@@ -74,7 +74,7 @@ def simulate(
 
 def _drawn(tables: Mapping[str, pa.Table], scenarios: Sequence[str]) -> dict[str, dict[str, dg.MetadataValue]]:
     """Return pictures of the first scenarios by table; of a range every partition's event would show the same."""
-    from pulse_assets.simulation import plots
+    from pulse_assets.simulation.pictures import plots
 
     simulations, risk, audit, divergence = (
         tables[contract.name].to_pandas() for contract in (SIMULATIONS, SIMULATION_RISK, RULE_AUDIT, DIVERGENCE)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
-from pulse_assets.simulation.retrodiction_names import PORTFOLIO, PULSE
+from pulse_assets.simulation.retrodiction.names import PORTFOLIO, PULSE
 from pulse_assets.simulation.tables import DIVERGENCE, RETRODICTION, RULE_AUDIT, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.lake import Lake
 from pulse_resources.lake.resource import DeltaLake

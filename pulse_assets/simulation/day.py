@@ -11,21 +11,21 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from pulse_assets.simulation.attribution import SHORTFALL_LEVEL, rule_audit, shortfall_parts
-from pulse_assets.simulation.capital import Portfolio
-from pulse_assets.simulation.checked_rules import CheckedRules
-from pulse_assets.simulation.divergence import divergence_rows, outcome_differences
+from pulse_assets.simulation.calibration.gravity import Past, learn_gravity
 from pulse_assets.simulation.engine import BlockResult
-from pulse_assets.simulation.gravity import Past, learn_gravity
 from pulse_assets.simulation.plan import Plan, Request, make_plan
 from pulse_assets.simulation.program import Gravity
-from pulse_assets.simulation.quasi_runs import MapReplicates, quasi_risk
 from pulse_assets.simulation.results import RISK_LEVELS, distributions, quasi_rows, risk
-from pulse_assets.simulation.risk import expected_shortfall
-from pulse_assets.simulation.rule_checks import check_rules
-from pulse_assets.simulation.rules import RuleSet
+from pulse_assets.simulation.risk.attribution import SHORTFALL_LEVEL, rule_audit, shortfall_parts
+from pulse_assets.simulation.risk.capital import Portfolio
+from pulse_assets.simulation.risk.divergence import divergence_rows, outcome_differences
+from pulse_assets.simulation.risk.measures import expected_shortfall
+from pulse_assets.simulation.risk.quasi_runs import MapReplicates, quasi_risk
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
+from pulse_assets.simulation.rules.rule_checks import check_rules
+from pulse_assets.simulation.rules.rule_set import RuleSet
 from pulse_assets.simulation.runs import MapBlocks, Outcome, carry_out, run_inline
-from pulse_assets.simulation.scenarios import Scenario, Window, compile_events, compile_scenario
+from pulse_assets.simulation.scenarios.scenario import Scenario, Window, compile_events, compile_scenario
 from pulse_assets.simulation.world import Floats, World
 
 OUTCOME_NAMES = ("pnl_usd", "drawdown", "steps_under_water", "worst_pnl_usd")

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pulse_assets.simulation.capital import Portfolio
+from pulse_assets.simulation.calibration.guards import check_world
 from pulse_assets.simulation.engine import replay
-from pulse_assets.simulation.guards import check_world
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.intrinsics import LANES
 from pulse_assets.simulation.kernel.philox import STREAM_VERSION
 from pulse_assets.simulation.program import Event, Gravity, Holdings, Program, build
+from pulse_assets.simulation.risk.capital import Portfolio
 from pulse_assets.simulation.world import World
 
 if TYPE_CHECKING:
-    from pulse_assets.simulation.checked_rules import CheckedRules
-    from pulse_assets.simulation.shocks import Shocks
+    from pulse_assets.simulation.rules.checked_rules import CheckedRules
+    from pulse_assets.simulation.scenarios.shocks import Shocks
 
 Floats = npt.NDArray[np.float64]
 
@@ -137,7 +137,6 @@ def check_size(paths: int, steps: int) -> None:
         )
     if not 1 <= steps <= MOST_STEPS:
         raise ValueError(f"expected 1 to {MOST_STEPS:,} steps, about ten years of days, got {steps:,}")
-
 
 
 def traced(plan: Plan, how: int = H.EVERY_STEP) -> Program:

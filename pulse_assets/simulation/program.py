@@ -17,8 +17,8 @@ from pulse_assets.simulation.kernel.steps import MOST_JUMPS
 from pulse_assets.simulation.world import Variable, World
 
 if TYPE_CHECKING:
-    from pulse_assets.simulation.checked_rules import CheckedRules
-    from pulse_assets.simulation.scenarios import Shocks
+    from pulse_assets.simulation.rules.checked_rules import CheckedRules
+    from pulse_assets.simulation.scenarios.scenario import Shocks
 
 Floats = npt.NDArray[np.float64]
 F32s = npt.NDArray[np.float32]
@@ -393,7 +393,7 @@ def _forced(world: World, shocks: "Shocks") -> Floats:
 
 
 def _factor(correlation: Floats, deviations: Floats, size: int) -> Floats:
-    from pulse_assets.simulation.correlation import cholesky_of
+    from pulse_assets.simulation.calibration.correlation import cholesky_of
 
     factor = np.zeros((size, size))
     count = len(deviations)

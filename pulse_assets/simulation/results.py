@@ -8,14 +8,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
-from pulse_assets.simulation.estimators import Estimate, antithetic_mean, plain_mean, probability_with_interval
-from pulse_assets.simulation.histograms import quantiles
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
-from pulse_assets.simulation.outcomes import ruin_probability
 from pulse_assets.simulation.plan import Plan
 from pulse_assets.simulation.program import MEASURE_NAMES
-from pulse_assets.simulation.quasi_runs import QuasiRisk
-from pulse_assets.simulation.risk import expected_shortfall, value_at_risk
+from pulse_assets.simulation.risk.estimators import Estimate, antithetic_mean, plain_mean, probability_with_interval
+from pulse_assets.simulation.risk.histograms import quantiles
+from pulse_assets.simulation.risk.measures import expected_shortfall, value_at_risk
+from pulse_assets.simulation.risk.outcomes import ruin_probability
+from pulse_assets.simulation.risk.quasi_runs import QuasiRisk
 from pulse_assets.simulation.runs import Outcome
 from pulse_assets.simulation.world import level_of
 
@@ -108,7 +108,7 @@ def risk(
         As for :func:`distributions`.
     parts
         Euler parts of expected shortfall by level and asset, with their standard errors: what
-        :func:`~pulse_assets.simulation.attribution.shortfall_parts` gives.
+        :func:`~pulse_assets.simulation.risk.attribution.shortfall_parts` gives.
     """
     pnl, drawdown, under, worst = outcome.outcomes
     rows = [

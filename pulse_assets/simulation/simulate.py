@@ -16,8 +16,11 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from pulse_assets.simulation.block_store import BlockStore
-from pulse_assets.simulation.calibration import Calibration, calibrate_days
-from pulse_assets.simulation.capital import Portfolio
+from pulse_assets.simulation.calibration.known_series import Vintages
+from pulse_assets.simulation.calibration.reading import changes_between, past_of, prices_on, vintages_of
+from pulse_assets.simulation.calibration.world_choice import choose_world, choose_worlds
+from pulse_assets.simulation.calibration.world_settings import WorldSettings
+from pulse_assets.simulation.calibration.worlds import Calibration, calibrate_days
 from pulse_assets.simulation.day import (
     EVEN,
     DayTables,
@@ -30,15 +33,12 @@ from pulse_assets.simulation.day import (
     tables_of,
 )
 from pulse_assets.simulation.engine import BlockResult
-from pulse_assets.simulation.known_series import Vintages
 from pulse_assets.simulation.plan import Plan, check_size, make_plan
-from pulse_assets.simulation.reading import changes_between, past_of, prices_on, vintages_of
-from pulse_assets.simulation.rules import load_rules
+from pulse_assets.simulation.risk.capital import Portfolio
+from pulse_assets.simulation.rules.rule_set import load_rules
 from pulse_assets.simulation.runs import fingerprint
-from pulse_assets.simulation.scenarios import Scenario, load_scenario, refuse_unknown_rules
+from pulse_assets.simulation.scenarios.scenario import Scenario, load_scenario, refuse_unknown_rules
 from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
-from pulse_assets.simulation.world_choice import choose_world, choose_worlds
-from pulse_assets.simulation.world_settings import WorldSettings
 from pulse_resources.compute import Compute
 from pulse_resources.errors import ConfigError
 from pulse_resources.lake import Lake

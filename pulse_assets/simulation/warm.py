@@ -11,10 +11,10 @@ import numpy as np
 
 def main() -> None:
     """Simulate one block of a world with a single asset."""
-    from pulse_assets.simulation.capital import Portfolio
     from pulse_assets.simulation.plan import Request, make_plan
+    from pulse_assets.simulation.risk.capital import Portfolio
     from pulse_assets.simulation.runs import carry_out
-    from pulse_assets.simulation.shocks import no_shock
+    from pulse_assets.simulation.scenarios.shocks import no_shock
     from pulse_assets.simulation.world import Variable, World
 
     started = time.perf_counter()

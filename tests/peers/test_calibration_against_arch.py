@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from arch import arch_model
 
-from pulse_assets.simulation.calibration import calibrate
-from pulse_assets.simulation.regimes import RegimeFit, fit_regimes, regime_log_likelihood
+from pulse_assets.simulation.calibration.regimes import RegimeFit, fit_regimes, regime_log_likelihood
+from pulse_assets.simulation.calibration.world_settings import WorldSettings
+from pulse_assets.simulation.calibration.worlds import calibrate
 from pulse_assets.simulation.world import World
-from pulse_assets.simulation.world_settings import WorldSettings
 
 PERCENT = 100.0
 WINDOW = 1500

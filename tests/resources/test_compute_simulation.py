@@ -19,14 +19,14 @@ import dask
 import numpy as np
 import pytest
 
-from pulse_assets.simulation.checked_rules import CheckedRules
 from pulse_assets.simulation.day import even_portfolio
 from pulse_assets.simulation.kernel.intrinsics import LANES
 from pulse_assets.simulation.plan import Plan, Request, make_plan
-from pulse_assets.simulation.rule_checks import check_rules
-from pulse_assets.simulation.rules import parse_rules
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
+from pulse_assets.simulation.rules.rule_checks import check_rules
+from pulse_assets.simulation.rules.rule_set import parse_rules
 from pulse_assets.simulation.runs import BlockResult, Job, carry_out, fingerprint, run_job
-from pulse_assets.simulation.shocks import no_shock
+from pulse_assets.simulation.scenarios.shocks import no_shock
 from pulse_assets.simulation.world import Regimes, Variable, World
 from pulse_resources.compute import Compute
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pulse_assets.simulation.capital import Portfolio
 from pulse_assets.simulation.engine import replay, simulate
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.plan import Request
 from pulse_assets.simulation.program import Holdings, Program, build
-from pulse_assets.simulation.shocks import Shocks
+from pulse_assets.simulation.risk.capital import Portfolio
+from pulse_assets.simulation.scenarios.shocks import Shocks
 from pulse_assets.simulation.world import Floats, Jumps, Regimes, Variable, World
 
 FURTHEST = 4.0

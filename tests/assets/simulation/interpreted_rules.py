@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchmarks.compiled_rules import CompiledRules
-from pulse_assets.simulation.checked_rules import CheckedRules
 from pulse_assets.simulation.kernel.transforms import exp_
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
 
 FEW = 5
 """Paths of a block."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pulse_assets.simulation.checked_rules import CheckedRules
-from pulse_assets.simulation.rule_checks import check_rules
-from pulse_assets.simulation.rules import RuleSet, parse_rules
-from pulse_assets.simulation.vocabulary import LOG_RETURN, Term, Vocabulary
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
+from pulse_assets.simulation.rules.rule_checks import check_rules
+from pulse_assets.simulation.rules.rule_set import RuleSet, parse_rules
+from pulse_assets.simulation.rules.vocabulary import LOG_RETURN, Term, Vocabulary
 
 RATE = "percent per year"
 INF = np.inf

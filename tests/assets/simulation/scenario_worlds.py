@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pulse_assets.simulation.shocks import Shocks, origin_states
+from pulse_assets.simulation.scenarios.shocks import Shocks, origin_states
 from pulse_assets.simulation.world import Floats, Regimes, Variable, World
 
 NAMES = ("SPX", "WTI", "vix", "spread")

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from pulse_assets.simulation.day import Known, Services, Wish, simulate_day, tables_of
-from pulse_assets.simulation.rules import parse_rules
-from pulse_assets.simulation.scenarios import load_scenario
+from pulse_assets.simulation.rules.rule_set import parse_rules
+from pulse_assets.simulation.scenarios.scenario import load_scenario
 from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.lake import Lake, Partitions, TableContract
 from tests.assets.simulation.scenario_worlds import small_world

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pulse_assets.simulation import allocation, attribution
-from pulse_assets.simulation.allocation import euler_allocation
-from pulse_assets.simulation.attribution import contributions, rule_audit, shortfall_parts
-from pulse_assets.simulation.estimators import antithetic_mean, plain_mean
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.plan import Plan, make_plan, traced
 from pulse_assets.simulation.program import Gravity
-from pulse_assets.simulation.risk import expected_shortfall
-from pulse_assets.simulation.rule_checks import check_rules
-from pulse_assets.simulation.rules import parse_rules
+from pulse_assets.simulation.risk import allocation, attribution
+from pulse_assets.simulation.risk.allocation import euler_allocation
+from pulse_assets.simulation.risk.attribution import contributions, rule_audit, shortfall_parts
+from pulse_assets.simulation.risk.estimators import antithetic_mean, plain_mean
+from pulse_assets.simulation.risk.measures import expected_shortfall
+from pulse_assets.simulation.rules.rule_checks import check_rules
+from pulse_assets.simulation.rules.rule_set import parse_rules
 from pulse_assets.simulation.runs import Outcome, carry_out
 from pulse_assets.simulation.tables import RULE_AUDIT
 from pulse_assets.simulation.world import World

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulse_assets.forecasting.garch import filter_variance, fit_gjr
-from pulse_assets.simulation.calibration import (
+from pulse_assets.simulation.calibration.guards import persistence
+from pulse_assets.simulation.calibration.known_series import KnownSeries, Values, Vintages
+from pulse_assets.simulation.calibration.world_settings import WorldSettings, load_world_settings
+from pulse_assets.simulation.calibration.worlds import (
     LARGEST_PERSISTENCE,
     Calibration,
     calibrate,
     calibrate_days,
     refit_day,
 )
-from pulse_assets.simulation.guards import persistence
-from pulse_assets.simulation.known_series import KnownSeries, Values, Vintages
 from pulse_assets.simulation.world import World
-from pulse_assets.simulation.world_settings import WorldSettings, load_world_settings
 
 FIRST, LAST = np.datetime64("2010-01-01"), np.datetime64("2014-03-20")
 FACTORS = [

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pulse_assets.simulation import exposure_policies
-from pulse_assets.simulation.capital import Portfolio
-from pulse_assets.simulation.exposure_policies import (
+from pulse_assets.simulation.risk import exposure_policies
+from pulse_assets.simulation.risk.capital import Portfolio
+from pulse_assets.simulation.risk.exposure_policies import (
     Hold,
     Rebalance,
     Standing,

@@ -6,9 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
 
-from pulse_assets.simulation.correlation import check_correlation, cholesky_of, nearest_correlation
-from pulse_assets.simulation.driver_correlation import driver_correlation
-from pulse_assets.simulation.shrinkage import pairwise_moments, shrinkage_of, shrunk_correlation, standardised
+from pulse_assets.simulation.calibration.correlation import check_correlation, cholesky_of, nearest_correlation
+from pulse_assets.simulation.calibration.driver_correlation import driver_correlation
+from pulse_assets.simulation.calibration.shrinkage import (
+    pairwise_moments,
+    shrinkage_of,
+    shrunk_correlation,
+    standardised,
+)
 
 
 def common_shocks(days: int, series: int, seed: int = 1) -> np.ndarray:

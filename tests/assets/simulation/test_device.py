@@ -53,7 +53,7 @@ from pulse_assets.simulation.kernel.nvrtc import compile_cuda, find_nvrtc
 from pulse_assets.simulation.kernel.philox import key
 from pulse_assets.simulation.kernel.translate import c_functions
 from pulse_assets.simulation.program import Event, Gravity, Holdings, Program, build
-from pulse_assets.simulation.shocks import Shocks
+from pulse_assets.simulation.scenarios.shocks import Shocks
 from pulse_assets.simulation.world import Jumps, Regimes, Variable, World
 from tests.assets.simulation.ptx import c_of_ptx
 

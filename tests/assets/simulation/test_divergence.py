@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from pulse_assets.simulation.divergence import (
+from pulse_assets.simulation.risk.divergence import (
     DIVERGENCE,
     Sums,
     divergence_rows,
@@ -18,7 +18,7 @@ from pulse_assets.simulation.divergence import (
     replayed_differences,
     step_differences,
 )
-from pulse_assets.simulation.paired import mean_difference, quantile_difference
+from pulse_assets.simulation.risk.paired import mean_difference, quantile_difference
 from pulse_assets.simulation.world import Floats
 
 OUTCOMES = arrays.arrays(float, 12, elements=st.floats(-1e3, 1e3).map(lambda x: round(x, 3)))

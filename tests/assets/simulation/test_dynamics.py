@@ -6,13 +6,18 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from pulse_assets.simulation.dynamics import registry
-from pulse_assets.simulation.dynamics.innovations import likeliest_nu, likely_block_length
-from pulse_assets.simulation.dynamics.oracles import garch_kurtosis, merton_call, ou_moments, t_tail_dependence
-from pulse_assets.simulation.dynamics.protocol import Dynamics, Kind, Sample, Settings
-from pulse_assets.simulation.dynamics.registry import available_dynamics, find_dynamics, parse_settings
-from pulse_assets.simulation.dynamics.switching import multipliers
-from pulse_assets.simulation.dynamics.volatility import Constant
+from pulse_assets.simulation.calibration.dynamics import registry
+from pulse_assets.simulation.calibration.dynamics.innovations import likeliest_nu, likely_block_length
+from pulse_assets.simulation.calibration.dynamics.oracles import (
+    garch_kurtosis,
+    merton_call,
+    ou_moments,
+    t_tail_dependence,
+)
+from pulse_assets.simulation.calibration.dynamics.protocol import Dynamics, Kind, Sample, Settings
+from pulse_assets.simulation.calibration.dynamics.registry import available_dynamics, find_dynamics, parse_settings
+from pulse_assets.simulation.calibration.dynamics.switching import multipliers
+from pulse_assets.simulation.calibration.dynamics.volatility import Constant
 from pulse_assets.simulation.world import Floats, Jumps, Regimes
 
 
@@ -95,9 +100,7 @@ def test_known_answers() -> None:
     gbm = find_dynamics("constant", "volatility").oracle({"drift": -0.045, "variance": 0.09}, 1)
     assert gbm["price"] == pytest.approx(1.0, rel=1e-12)
     shares = find_dynamics("hamilton", "regimes").oracle({"leave_calm": 0.02, "leave_stressed": 0.05}, 1)
-    assert shares == pytest.approx(
-        {"share_calm": 5 / 7, "share_stressed": 2 / 7, "stay_calm": 50, "stay_stressed": 20}
-    )
+    assert shares == pytest.approx({"share_calm": 5 / 7, "share_stressed": 2 / 7, "stay_calm": 50, "stay_stressed": 20})
     tails = find_dynamics("student_t", "innovations").oracle({"nu": 5, "correlation": 0.0}, 1)
     assert tails["kurtosis"] == 9
     assert find_dynamics("normal", "innovations").oracle({}, 1)["tail_dependence"] == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pulse_assets.simulation.dynamics.oracles import (
+from pulse_assets.simulation.calibration.dynamics.oracles import (
     ar1_moments,
     garch_kurtosis,
     garch_variance,
@@ -19,10 +19,10 @@ from pulse_assets.simulation.dynamics.oracles import (
     variance_after,
 )
 from pulse_assets.simulation.engine import simulate
-from pulse_assets.simulation.estimators import antithetic_mean, control_variate_mean, plain_mean
-from pulse_assets.simulation.estimators import probability_with_interval as share_of
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
-from pulse_assets.simulation.risk import expected_shortfall, value_at_risk
+from pulse_assets.simulation.risk.estimators import antithetic_mean, control_variate_mean, plain_mean
+from pulse_assets.simulation.risk.estimators import probability_with_interval as share_of
+from pulse_assets.simulation.risk.measures import expected_shortfall, value_at_risk
 from pulse_assets.simulation.world import Floats, Jumps, Variable, World
 from tests.assets.simulation.engine_worlds import (
     CAPITAL,

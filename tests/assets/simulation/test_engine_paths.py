@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
 from pulse_assets.simulation import results
-from pulse_assets.simulation.capital import Portfolio
 from pulse_assets.simulation.engine import BlockResult, replay, simulate
-from pulse_assets.simulation.exposure_policies import build_policy, follow
-from pulse_assets.simulation.histograms import ranks_of, share_outside
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.philox import MOST_BRANCHES, MOST_PATHS
 from pulse_assets.simulation.kernel.record import LARGEST
-from pulse_assets.simulation.outcomes import outcomes_of
 from pulse_assets.simulation.plan import MARKS, MOST_PATHS_A_RUN, MOST_STEPS, REACH, Plan, Request, make_plan, traced
 from pulse_assets.simulation.program import FAR, MEASURE_NAMES, Event, Holdings, Program, build
+from pulse_assets.simulation.risk.capital import Portfolio
+from pulse_assets.simulation.risk.exposure_policies import build_policy, follow
+from pulse_assets.simulation.risk.histograms import ranks_of, share_outside
+from pulse_assets.simulation.risk.outcomes import outcomes_of
 from pulse_assets.simulation.runs import Outcome, carry_out
 from pulse_assets.simulation.world import Floats, World, level_of
 from tests.assets.simulation.engine_worlds import (

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from pulse_assets.simulation.estimators import (
+from pulse_assets.simulation.risk.estimators import (
     antithetic_mean,
     control_variate_mean,
     critical,
@@ -15,7 +15,7 @@ from pulse_assets.simulation.estimators import (
     probability_with_interval,
     replicate_mean,
 )
-from pulse_assets.simulation.stopping import Prefixes, block_prefixes, replicate_prefixes, stop_after
+from pulse_assets.simulation.risk.stopping import Prefixes, block_prefixes, replicate_prefixes, stop_after
 
 VALUES = arrays.arrays(float, st.integers(20, 60), elements=st.floats(-1e3, 1e3).map(lambda x: round(x, 2)))
 

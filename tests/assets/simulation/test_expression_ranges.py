@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse_assets.simulation.expression_parser import parse
-from pulse_assets.simulation.expression_ranges import alternatives, can_hold, must_hold
-from pulse_assets.simulation.expression_units import check_units, unit_of
-from pulse_assets.simulation.expressions import (
+from pulse_assets.simulation.rules.expression_parser import parse
+from pulse_assets.simulation.rules.expression_ranges import alternatives, can_hold, must_hold
+from pulse_assets.simulation.rules.expression_units import check_units, unit_of
+from pulse_assets.simulation.rules.expressions import (
     Arithmetic,
     Compare,
     Condition,

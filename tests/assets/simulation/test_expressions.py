@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse_assets.simulation.expression_parser import parse
-from pulse_assets.simulation.expressions import (
+from pulse_assets.simulation.rules.expression_parser import parse
+from pulse_assets.simulation.rules.expressions import (
     LARGEST_LAG,
     LONGEST,
     Arithmetic,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pulse_assets.simulation import results
+from pulse_assets.simulation.calibration.gravity import BUDGET, CAP, FEWEST, Past, learn_gravity
 from pulse_assets.simulation.engine import simulate
-from pulse_assets.simulation.gravity import BUDGET, CAP, FEWEST, Past, learn_gravity
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.plan import make_plan
 from pulse_assets.simulation.program import Gravity, Program

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pulse_assets.simulation.guards import check_world, long_run_variance, persistence
+from pulse_assets.simulation.calibration.guards import check_world, long_run_variance, persistence
 from pulse_assets.simulation.world import Jumps, Regimes, Variable, World
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pulse_assets.simulation.exact_quantiles import (
+from pulse_assets.simulation.risk.exact_quantiles import (
     bins_of,
     coarse_counts,
     exact_quantiles,
@@ -14,7 +14,7 @@ from pulse_assets.simulation.exact_quantiles import (
     ordered_bits,
     refine,
 )
-from pulse_assets.simulation.histograms import (
+from pulse_assets.simulation.risk.histograms import (
     BINS,
     count_in_bins,
     expected_positive_part,

@@ -11,16 +11,23 @@ import pytest
 from matplotlib.figure import Figure
 
 from pulse_assets.numerics.quantiles import QUANTILE_COLUMNS
-from pulse_assets.simulation import plots
-from pulse_assets.simulation.plot_panels import Fan, Mark, draw_pit, draw_strip, fan_of, short
-from pulse_assets.simulation.plot_rows import fired, furthest_apart, moved_most, newest, outcomes_compared, risk_marks
-from pulse_assets.simulation.plots import (
+from pulse_assets.simulation.pictures import plots
+from pulse_assets.simulation.pictures.panels import Fan, Mark, draw_pit, draw_strip, fan_of, short
+from pulse_assets.simulation.pictures.plots import (
     exposure_distribution,
     fan_chart,
     pit_histogram,
     rule_timeline,
     scenario_difference,
     simulation_sheet,
+)
+from pulse_assets.simulation.pictures.rows import (
+    fired,
+    furthest_apart,
+    moved_most,
+    newest,
+    outcomes_compared,
+    risk_marks,
 )
 from tests.assets.simulation.simulated_days import DAY, STEPS, day_tables
 

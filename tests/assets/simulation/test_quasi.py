@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pulse_assets.simulation import quasi
-from pulse_assets.simulation.quasi import normals_of, plan_sobol, sobol_normals
+from pulse_assets.simulation.risk import quasi
+from pulse_assets.simulation.risk.quasi import normals_of, plan_sobol, sobol_normals
 
 ASSETS, STEPS = 8, 6
 CORRELATION = np.full((ASSETS, ASSETS), 0.5) + 0.5 * np.eye(ASSETS)
@@ -136,5 +136,5 @@ def test_what_would_be_out_of_balance_or_range_is_refused() -> None:
 
 
 def test_importing_it_does_not_import_scipy_stats() -> None:
-    text = "import sys, pulse_assets.simulation.quasi; sys.exit('scipy.stats' in sys.modules)"
+    text = "import sys, pulse_assets.simulation.risk.quasi; sys.exit('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulse_assets.simulation.regimes import (
+from pulse_assets.simulation.calibration.regimes import (
     RegimeFit,
     filtered_probabilities,
     fit_regimes,

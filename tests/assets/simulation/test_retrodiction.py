@@ -12,25 +12,25 @@ import pytest
 
 from pulse_assets.numerics.comparison import diebold_mariano
 from pulse_assets.numerics.exceedances import kupiec
-from pulse_assets.simulation.calibration import calibrate_days
-from pulse_assets.simulation.kernel.header import RECORDED_STEPS
-from pulse_assets.simulation.known_series import KnownSeries, Vintages
-from pulse_assets.simulation.program import Holdings, build
-from pulse_assets.simulation.reference_worlds import settings_for
-from pulse_assets.simulation.retrodiction import months_of, retrodict, seed_of
+from pulse_assets.simulation.calibration.known_series import KnownSeries, Vintages
+from pulse_assets.simulation.calibration.world_settings import WorldSettings
+from pulse_assets.simulation.calibration.worlds import calibrate_days
 from pulse_assets.simulation.engine import states_at
-from pulse_assets.simulation.retrodiction_names import ALL, ENGINES, FREE, MODES, PORTFOLIO, REFERENCES, STRICT
-from pulse_assets.simulation.retrodiction_overlap import apart
-from pulse_assets.simulation.retrodiction_report import ASSETS, report
-from pulse_assets.simulation.retrodiction_scores import SCHEMA, Label, score_steps
-from pulse_assets.simulation.retrodiction_tails import tail_histories
-from pulse_assets.simulation.retrodiction_text import as_text
-from pulse_assets.simulation.retrodiction_truth import actual_returns, led_along
-from pulse_assets.simulation.retrodiction_wanted import Wanted
-from pulse_assets.simulation.rules import parse_rules
+from pulse_assets.simulation.kernel.header import RECORDED_STEPS
+from pulse_assets.simulation.program import Holdings, build
+from pulse_assets.simulation.retrodiction.names import ALL, ENGINES, FREE, MODES, PORTFOLIO, REFERENCES, STRICT
+from pulse_assets.simulation.retrodiction.origins import months_of, retrodict, seed_of
+from pulse_assets.simulation.retrodiction.overlap import apart
+from pulse_assets.simulation.retrodiction.reference_worlds import settings_for
+from pulse_assets.simulation.retrodiction.report import ASSETS, report
+from pulse_assets.simulation.retrodiction.scores import SCHEMA, Label, score_steps
+from pulse_assets.simulation.retrodiction.tails import tail_histories
+from pulse_assets.simulation.retrodiction.text import as_text
+from pulse_assets.simulation.retrodiction.truth import actual_returns, led_along
+from pulse_assets.simulation.retrodiction.wanted import Wanted
+from pulse_assets.simulation.rules.rule_set import parse_rules
 from pulse_assets.simulation.tables import RETRODICTION
 from pulse_assets.simulation.world import Variable
-from pulse_assets.simulation.world_settings import WorldSettings
 
 FIRST, DAYS = np.datetime64("2008-01-01"), 2600
 WEEKDAYS = np.busday_offset(FIRST, np.arange(DAYS), roll="forward").astype("datetime64[D]")
@@ -166,7 +166,7 @@ def _energy(members: np.ndarray, y: np.ndarray) -> float:
 def test_members_are_those_of_a_replay() -> None:
     """The layout differs, the bits do not."""
     from pulse_assets.simulation.engine import replay
-    from pulse_assets.simulation.scenarios import no_shock
+    from pulse_assets.simulation.scenarios.scenario import no_shock
 
     made = next(iter(calibrate_days(panel(), WEEKDAYS[-1:], world()))).world
     program = build(

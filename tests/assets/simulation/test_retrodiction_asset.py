@@ -15,7 +15,7 @@ from pulse_assets.simulation.checks import (
     retrodiction_matches_contract,
     var_exceedances_are_as_promised,
 )
-from pulse_assets.simulation.retrodiction_asset import retrodiction
+from pulse_assets.simulation.retrodiction.assets import retrodiction
 from pulse_assets.simulation.tables import RETRODICTION, RULE_AUDIT, SIMULATION_RISK
 from pulse_resources.compute import Compute
 from pulse_resources.lake import Lake, TableContract

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import special, stats
 
-from pulse_assets.simulation.allocation import euler_allocation, shortfall_weights, var_weights
-from pulse_assets.simulation.outcomes import drawdown_summary, exposure_profile, outcomes_of, ruin_probability
-from pulse_assets.simulation.risk import LEVELS, expected_shortfall, interval_ranks, value_at_risk
+from pulse_assets.simulation.risk.allocation import euler_allocation, shortfall_weights, var_weights
+from pulse_assets.simulation.risk.measures import LEVELS, expected_shortfall, interval_ranks, value_at_risk
+from pulse_assets.simulation.risk.outcomes import drawdown_summary, exposure_profile, outcomes_of, ruin_probability
 
 PNL = arrays.arrays(float, st.integers(1, 60), elements=st.floats(-1e3, 1e3).map(lambda x: round(x, 1)))
 LEVEL = st.sampled_from([0.05, 0.5, 0.9, 0.95, 0.975, 0.99])

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse_assets.simulation.checked_rules import never_or_always
-from pulse_assets.simulation.rule_checks import check_rules
-from pulse_assets.simulation.rule_gains import Gain, explosive_cycle, gains_of
-from pulse_assets.simulation.vocabulary import Term, Vocabulary, vocabulary_of
+from pulse_assets.simulation.rules.checked_rules import never_or_always
+from pulse_assets.simulation.rules.gains import Gain, explosive_cycle, gains_of
+from pulse_assets.simulation.rules.rule_checks import check_rules
+from pulse_assets.simulation.rules.vocabulary import Term, Vocabulary, vocabulary_of
 from pulse_assets.simulation.world import Regimes, Variable, World
 from tests.assets.simulation.rule_words import RATE, checked, rule, rule_set, words
 

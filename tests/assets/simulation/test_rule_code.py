@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from benchmarks.compiled_rules import CompiledRules, rows_of
 from benchmarks.plain_rules import PlainRules
-from pulse_assets.simulation.checked_rules import CheckedRules
 from pulse_assets.simulation.kernel.intrinsics import LANES
 from pulse_assets.simulation.kernel.translate import c_functions
-from pulse_assets.simulation.rule_code import lags_needed
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
+from pulse_assets.simulation.rules.code import lags_needed
 from tests.assets.simulation.interpreted_rules import FEW, InterpretedRules
 from tests.assets.simulation.rule_words import checked, rule, rule_set, words
 

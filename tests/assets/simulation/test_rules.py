@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pulse_assets.simulation.expressions import Past, walk
-from pulse_assets.simulation.rule_checks import check_rules
-from pulse_assets.simulation.rule_gains import explosive_cycle, gains_of
-from pulse_assets.simulation.rules import Effect, Rule, RuleSet, load_rules, parse_rules
-from pulse_assets.simulation.vocabulary import LOG_RETURN, Term, Vocabulary
+from pulse_assets.simulation.rules.expressions import Past, walk
+from pulse_assets.simulation.rules.gains import explosive_cycle, gains_of
+from pulse_assets.simulation.rules.rule_checks import check_rules
+from pulse_assets.simulation.rules.rule_set import Effect, Rule, RuleSet, load_rules, parse_rules
+from pulse_assets.simulation.rules.vocabulary import LOG_RETURN, Term, Vocabulary
 from tests.assets.simulation.rule_words import RATE, rule, rule_set
 
 INF = float("inf")

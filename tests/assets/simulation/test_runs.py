@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulse_assets.simulation import plan as plans
-from pulse_assets.simulation.checked_rules import CheckedRules
 from pulse_assets.simulation.engine import BlockResult, simulate
 from pulse_assets.simulation.kernel.intrinsics import LANES
 from pulse_assets.simulation.plan import Plan, Request, make_plan
 from pulse_assets.simulation.program import Event, Gravity
-from pulse_assets.simulation.rules import parse_rules
+from pulse_assets.simulation.risk.stopping import block_prefixes, stop_after
+from pulse_assets.simulation.rules.checked_rules import CheckedRules
+from pulse_assets.simulation.rules.rule_set import parse_rules
+from pulse_assets.simulation.rules.vocabulary import vocabulary_of
 from pulse_assets.simulation.runs import Job, Outcome, carry_out, fingerprint, run_inline, run_job
-from pulse_assets.simulation.stopping import block_prefixes, stop_after
-from pulse_assets.simulation.vocabulary import vocabulary_of
 from tests.assets.simulation.engine_worlds import no_shocks, portfolio, request_of, rich_world, two_regimes
 
 STEPS, PATHS = 6, 5 * LANES - 100

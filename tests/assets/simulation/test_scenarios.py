@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse_assets.simulation import program, scenario_events
-from pulse_assets.simulation.scenario_files import LONGEST_CHAIN, SHIPPED, branch_of
-from pulse_assets.simulation.scenarios import (
+from pulse_assets.simulation import program
+from pulse_assets.simulation.scenarios import events as scenario_events
+from pulse_assets.simulation.scenarios.files import LONGEST_CHAIN, SHIPPED, branch_of
+from pulse_assets.simulation.scenarios.scenario import (
     Scenario,
     Shocks,
     combine,
@@ -160,7 +161,11 @@ def test_a_child_inherits_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_user_may_continue_a_shipped_scenario(tmp_path: Path) -> None:
-    path = saved(tmp_path, worse="parent: energy_crisis\nportfolio: {positions: {WTI: 100}, capital_usd: 50}\nshocks: [{kind: volatility, by: 2}]\n")
+    path = saved(
+        tmp_path,
+        worse="parent: energy_crisis\nportfolio: {positions: {WTI: 100}, capital_usd: 50}\n"
+        "shocks: [{kind: volatility, by: 2}]\n",
+    )
     found = load_scenario(path)
     assert found.parent == "energy_crisis"
     assert found.portfolio == {"positions": {"WTI": 100}, "capital_usd": 50}

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulse_assets.simulation.scenario_amounts import Amount, factor_of, moved, placed, read_amount
-from pulse_assets.simulation.scenarios import Window, changes_of, compile_scenario, no_shock, parse_scenario
-from pulse_assets.simulation.shock_conditional import conditional_mean, step_covariance
-from pulse_assets.simulation.shocks import Move, Shocks, put
+from pulse_assets.simulation.scenarios.amounts import Amount, factor_of, moved, placed, read_amount
+from pulse_assets.simulation.scenarios.conditional import conditional_mean, step_covariance
+from pulse_assets.simulation.scenarios.scenario import Window, changes_of, compile_scenario, no_shock, parse_scenario
+from pulse_assets.simulation.scenarios.shocks import Move, Shocks, put
 from pulse_assets.simulation.world import Floats, World
 from pulse_assets.simulation.yaml_text import load_yaml
 from tests.assets.simulation.scenario_worlds import NAMES, small_world, walk

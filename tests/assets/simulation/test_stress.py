@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import optimize, stats
 
-from pulse_assets.simulation.stress import Moments, horizon_moments, linear_bad_moves, most_likely_bad_path
+from pulse_assets.simulation.risk.stress import Moments, horizon_moments, linear_bad_moves, most_likely_bad_path
 from pulse_assets.simulation.world import Floats, Jumps, World
 from tests.assets.simulation.scenario_worlds import small_world
 

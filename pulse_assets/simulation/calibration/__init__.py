@@ -1,0 +1,1 @@
+"""Worlds from data as it was known on a day: dynamics, regimes, correlation, guards."""

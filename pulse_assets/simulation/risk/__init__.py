@@ -1,0 +1,1 @@
+"""What outcomes come to: capital, risk with intervals, where it comes from, and estimators of it."""
