@@ -49,7 +49,7 @@ def build_definitions(
     """
     settings = Settings.from_environment()
     return dg.Definitions(
-        assets=[*dg.load_assets_from_modules(DOMAINS), *assets],
+        assets=[*dg.load_assets_from_modules(DOMAINS), simulation.KEPT, *assets],
         asset_checks=[*dg.load_asset_checks_from_modules(CHECKS), *checks],
         jobs=list(JOBS),
         schedules=list(SCHEDULES),

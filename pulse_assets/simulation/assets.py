@@ -7,10 +7,10 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from pulse_assets.declare import WHEN_READY, days_of, table_assets
+from pulse_assets.declare import WHEN_READY, days_of, table_assets, table_spec
 from pulse_assets.pictures import as_markdown
 from pulse_assets.signals.tables import SERIES
-from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
+from pulse_assets.simulation.tables import BLOCKS, DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.compute import Compute
 from pulse_resources.evidence import fingerprint
 from pulse_resources.lake import TableContract
@@ -20,6 +20,8 @@ from pulse_resources.lake.resource import DeltaLake
 DRAWN_SCENARIOS = 3
 BASE = "base"
 READ = ["unique_id", "ds", "y", "known_at", "kind", "unit", "freq"]
+KEPT = table_spec(BLOCKS, group="simulation", deps=[], code_version="1")
+"""Blocks that runs leave behind while they go; no run is launched for them."""
 WRITTEN = (SIMULATIONS, SIMULATION_RISK, RULE_AUDIT, DIVERGENCE, RUNS)
 
 

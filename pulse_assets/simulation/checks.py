@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
 from pulse_assets.simulation.retrodiction.names import PORTFOLIO, PULSE
-from pulse_assets.simulation.tables import DIVERGENCE, RETRODICTION, RULE_AUDIT, SIMULATION_RISK, SIMULATIONS
+from pulse_assets.simulation.tables import DIVERGENCE, RETRODICTION, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.lake import Lake
 from pulse_resources.lake.resource import DeltaLake
 
@@ -31,6 +31,7 @@ simulations_match_contract = contract_check(SIMULATIONS)
 simulation_risk_matches_contract = contract_check(SIMULATION_RISK)
 rule_audit_matches_contract = contract_check(RULE_AUDIT)
 scenario_divergence_matches_contract = contract_check(DIVERGENCE)
+simulation_runs_match_contract = contract_check(RUNS)
 retrodiction_matches_contract = contract_check(RETRODICTION)
 
 

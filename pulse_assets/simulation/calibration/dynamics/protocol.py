@@ -80,7 +80,7 @@ class Dynamics(Protocol):
         volatility
             ``drift, omega, alpha, gamma, beta, variance`` of each asset, shape ``(A,)``, as at the start of the sample.
         regimes
-            ``switching``, the fit of the reference (:mod:`pulse_assets.simulation.calibration.regimes`), and ``regimes``.
+            ``switching``, the fit of the reference (``calibration.regimes``), and ``regimes``.
         jumps
             ``jumps``, or None without any; ``explained``, their share of each asset's variance, shape ``(A,)``; and
             ``limit``, the mean residual beyond which a day counts as one.
