@@ -49,6 +49,8 @@ def test_asset_says_who_cares_for_it_and_what_it_is(name: str) -> None:
 @each_asset
 def test_asset_annotates_what_it_returns(name: str) -> None:
     """Without it, a None goes to the pickle manager and a run over a range fails."""
+    if not ASSETS[name].is_executable:
+        return  # a table that others fill
     function = ASSETS[name].op.compute_fn.decorated_fn  # type: ignore[union-attr]
     returned = inspect.signature(function).return_annotation
     assert returned is not inspect.Signature.empty, f"{function.__name__} does not say what it returns"
