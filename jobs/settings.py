@@ -28,12 +28,15 @@ class Settings:
         ``DAGSTER_HOME``: run history; default ``./.pulse``.
     compute_mode
         ``PULSE_COMPUTE``: ``inline`` (default), ``threads``, ``local``, or the address of a Dask scheduler.
+    device
+        ``PULSE_DEVICE``: ``cpu`` (default), ``gpu``, or ``auto``: a GPU where there is one.
     """
 
     root: str
     config: Path | None
     home: Path
     compute_mode: str
+    device: str = "cpu"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -44,6 +47,7 @@ class Settings:
             config=Path(config) if config else None,
             home=Path(environ.get("DAGSTER_HOME") or ".pulse").absolute(),
             compute_mode=environ.get("PULSE_COMPUTE", "inline"),
+            device=environ.get("PULSE_DEVICE", "cpu"),
         )
 
     def lake(self) -> DeltaLake:
@@ -69,9 +73,9 @@ class Settings:
             ``PULSE_COMPUTE`` is neither a mode nor an address.
         """
         if "://" in self.compute_mode:
-            return Compute(mode="address", address=self.compute_mode)
+            return Compute(mode="address", address=self.compute_mode, device=self.device)
         if self.compute_mode not in get_args(Mode) or self.compute_mode == "address":
             raise ConfigError(
                 f"PULSE_COMPUTE is {self.compute_mode!r}; expected inline, threads, local or an address like tcp://host:8786"
             )
-        return Compute(mode=self.compute_mode)
+        return Compute(mode=self.compute_mode, device=self.device)

@@ -120,11 +120,19 @@ def _print_day(lake: Lake, day: date, wanted: Wanted) -> None:
             f"{run['blocks_simulated']} blocks simulated, {run['blocks_kept']} taken from the lake",
             markup=False,
         )
-    for remark in sorted({line for run in runs for line in run["left_out"].splitlines()}):
+    for remark in _in_short(sorted({line for run in runs for line in run["left_out"].splitlines()})):
         console.print(f"left out: {remark}", style="dim", markup=False, soft_wrap=True)
     console.print("One path again: `pulse replay RUN PATH`. Pictures: `pulse show simulation --plot FILE.png`.")
     if wanted.prints_hash:
         console.print(_digest(runs), markup=False)
+
+
+def _in_short(remarks: list[str]) -> list[str]:
+    """Return remarks with those of inactive rules as one: a world without moods leaves out a dozen."""
+    rules = [remark.split()[1] for remark in remarks if remark.startswith("rule ")]
+    others = [remark for remark in remarks if not remark.startswith("rule ")]
+    told = f"{len(rules)} rules whose variables this world lacks, see {RULE_AUDIT.name}: {', '.join(rules)}"
+    return [*others, *([told] if rules else [])]
 
 
 def _digest(runs: list[dict[str, object]]) -> str:

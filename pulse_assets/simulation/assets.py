@@ -1,6 +1,7 @@
 """Dagster definitions of the simulation: silver as of each day in, distributions, risk and rule audit out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from pulse_assets.pictures import as_markdown
 from pulse_assets.signals.tables import SERIES
 from pulse_assets.simulation.tables import BLOCKS, DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.compute import Compute
-from pulse_resources.evidence import fingerprint
+from pulse_resources.evidence import evidence_of, fingerprint
 from pulse_resources.lake import TableContract
 from pulse_resources.lake.io_manager import CONFIG, INPUTS, SEED
 from pulse_resources.lake.resource import DeltaLake
@@ -58,7 +59,8 @@ def simulate(
 
     days, snapshot = days_of(context), lake.lake().snapshot()
     silver = snapshot.read(SERIES, as_of=days[-1], columns=READ)
-    made = simulate_days(silver, days, config.model_dump(), compute, lake.lake(), context.log.info)
+    evidence = replace(evidence_of(context, snapshot.versions), asset_key=BLOCKS.name, seed=config.seed)
+    made = simulate_days(silver, days, config.model_dump(), compute, lake.lake(), context.log.info, evidence)
     data_version = snapshot.versions.get(SERIES.name, -1)
     tables = {contract.name: _stamped(contract, made.tables[contract.name], data_version) for contract in WRITTEN}
     drawn = _drawn(tables, config.scenarios) if len(days) == 1 else {}

@@ -41,7 +41,7 @@ from pulse_assets.simulation.scenarios.scenario import Scenario, load_scenario, 
 from pulse_assets.simulation.tables import DIVERGENCE, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.compute import Compute
 from pulse_resources.errors import ConfigError
-from pulse_resources.lake import Lake
+from pulse_resources.lake import Evidence, Lake
 
 NO_RULES = "none"
 Say = Callable[[str], object]
@@ -103,7 +103,13 @@ def mistakes_of_users() -> Iterator[None]:
 
 
 def simulate_days(
-    silver: pa.Table, days: Sequence[date], config: Mapping[str, Any], compute: Compute, lake: Lake, say: Say
+    silver: pa.Table,
+    days: Sequence[date],
+    config: Mapping[str, Any],
+    compute: Compute,
+    lake: Lake,
+    say: Say,
+    evidence: Evidence,
 ) -> Made:
     """Simulate all scenarios as of every day.
 
@@ -119,6 +125,8 @@ def simulate_days(
         Where blocks run, and where those of runs with more than one are kept.
     say
         Is told what happens, a line at a time.
+    evidence
+        What commits of kept blocks carry.
 
     Raises
     ------
@@ -127,7 +135,7 @@ def simulate_days(
     """
     with mistakes_of_users():
         wish = wish_of(config)
-        services = _services(compute, lake, say)
+        services = _services(compute, lake, say, evidence)
         parts: dict[str, list[pa.Table]] = {}
         newest: list[Simulated] = []
         calibration = None
@@ -214,7 +222,7 @@ def _known(day: date, made: Calibration, settings: WorldSettings, values: Mappin
     )
 
 
-def _services(compute: Compute, lake: Lake, say: Say) -> Services:
+def _services(compute: Compute, lake: Lake, say: Say, evidence: Evidence) -> Services:
     def kept(plan: Plan) -> Mapping[int, BlockResult]:
         found = BlockStore(lake, plan.run_id).kept(plan.blocks()) if _is_kept(plan) else {}
         if found:
@@ -223,7 +231,7 @@ def _services(compute: Compute, lake: Lake, say: Say) -> Services:
 
     def keep(plan: Plan, number: int, result: BlockResult) -> None:
         if _is_kept(plan):
-            BlockStore(lake, plan.run_id).keep(number, result)
+            BlockStore(lake, plan.run_id, evidence).keep(number, result)
             say(f"run {plan.run_id}: block {number} of {-(-plan.paths // plan.block_paths)} is durable")
 
     return Services(compute.map_blocks, compute.map_blocks, kept, keep, compute.device_in_use)
