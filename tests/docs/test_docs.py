@@ -65,6 +65,16 @@ def test_the_how_to_on_files_runs_as_written_and_leaves_only_what_it_names(tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_how_to_on_simulation_runs_as_written(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "simulate.md"
+    said = "".join(execute(language, code, tmp_path, {}) for language, code in blocks(page))
+    assert re.search(r"^[0-9a-f]{64}$", said, re.MULTILINE)
+    assert "wrote 20 steps to path.csv" in said
+    assert "energy_crisis" in said
+
+
+@pytest.mark.slow
 def test_the_how_to_on_models_runs_as_written(tmp_path: Path) -> None:
     page = ROOT / "docs" / "how-to" / "add-a-model.md"
     said = "".join(execute(language, code, tmp_path, {}) for language, code in blocks(page))
