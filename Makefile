@@ -38,7 +38,7 @@ format: $(STAMP)  ## put the code into shape
 drill: $(STAMP)  ## kill writers at every named point, and more
 	@$(BIN)/pytest -m drill $(TESTS)
 
-bench: $(STAMP)  ## print the figures (half an hour); PANEL=bars.parquet and FORECAST_PANEL=series.parquet add theirs
+bench: $(STAMP)  ## print the figures (an hour); PANEL=bars.parquet and FORECAST_PANEL=series.parquet add theirs
 	@$(BIN)/python -m benchmarks.location
 	@$(BIN)/python -m benchmarks.lake
 	@$(BIN)/python -m benchmarks.first_run
@@ -48,6 +48,13 @@ bench: $(STAMP)  ## print the figures (half an hour); PANEL=bars.parquet and FOR
 	@$(BIN)/python -m benchmarks.forecast_speed
 	@$(BIN)/python -m benchmarks.forecast_backfill
 	@$(BIN)/python -m benchmarks.forecast_scale
+	@$(BIN)/python -m benchmarks.simulation_speed
+	@$(BIN)/python -m benchmarks.rule_speed
+	@$(BIN)/python -m benchmarks.rqmc
+	@$(BIN)/python -m benchmarks.calibration_speed
+	@$(BIN)/python -m benchmarks.ensemble_scores
+	@$(BIN)/python -m benchmarks.retrodiction
+	@$(BIN)/python -m benchmarks.gpu_simulation
 	@if [ -n "$(FORECAST_PANEL)" ]; then $(BIN)/python -m benchmarks.forecast_accuracy "$(FORECAST_PANEL)" \
 	  --freq $(FREQ) --season $(SEASON) --horizon $(HORIZON) --peers --sample 60; \
 	else echo "no series named, so no forecast_accuracy:" \
