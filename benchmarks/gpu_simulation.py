@@ -23,10 +23,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pulse_assets.numerics.gpu import gpu_problem
 from pulse_assets.simulation.engine import simulate
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.device import DEVICE_FLAGS, program_source
-from pulse_assets.simulation.kernel.gpu import gpu_problem, gpu_simulate
+from pulse_assets.simulation.kernel.gpu import gpu_simulate
 from pulse_assets.simulation.kernel.nvrtc import compile_cuda, find_nvrtc
 from pulse_assets.simulation.program import Holdings, Program, build
 from pulse_assets.simulation.scenarios.shocks import Shocks

@@ -44,10 +44,11 @@ def draws_ns() -> tuple[Callable[[], float], Callable[[], float]]:
     """Return two measurements, ns of CPU a number each: raw Philox words, and the engine's normals."""
     from numba import njit
 
-    from pulse_assets.simulation.kernel import philox, steps
+    from pulse_assets.simulation.kernel import philox
+    from pulse_assets.simulation.kernel.drivers import draw_drivers
     from pulse_assets.simulation.kernel.intrinsics import LANES, U64, F32s, U64s, at, from_bits, low_word
 
-    draw_drivers, rows = steps.draw_drivers, 64
+    rows = 64
     low, word, by_0, by_1 = philox.LOW, philox.WORD, philox.MULTIPLIER_0, philox.MULTIPLIER_1
     weyl_0, weyl_1 = philox.WEYL_0, philox.WEYL_1
 

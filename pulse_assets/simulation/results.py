@@ -11,7 +11,13 @@ from pulse_assets.numerics.quantiles import LEVELS, QUANTILE_COLUMNS
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.plan import Plan
 from pulse_assets.simulation.program import MEASURE_NAMES
-from pulse_assets.simulation.risk.estimators import Estimate, antithetic_mean, plain_mean, probability_with_interval
+from pulse_assets.simulation.risk.estimators import (
+    Estimate,
+    antithetic_mean,
+    critical,
+    plain_mean,
+    probability_with_interval,
+)
 from pulse_assets.simulation.risk.histograms import quantiles
 from pulse_assets.simulation.risk.measures import expected_shortfall, value_at_risk
 from pulse_assets.simulation.risk.outcomes import ruin_probability
@@ -113,8 +119,8 @@ def risk(
     pnl, drawdown, under, worst = outcome.outcomes
     rows = [
         _row("mean_pnl", *_bounds(_mean(plan, pnl)), unit="USD"),
-        _row("drawdown", *_bounds(plain_mean(drawdown.astype(np.float64))), unit="share"),
-        _row("time_under_water", *_bounds(plain_mean(under.astype(np.float64))), unit="steps"),
+        _row("drawdown", *_bounds(_mean(plan, drawdown)), unit="share"),
+        _row("time_under_water", *_bounds(_mean(plan, under)), unit="steps"),
         _row("ruin", *_bounds(ruin_probability(worst, plan.request.portfolio.capital_usd)), unit="probability"),
         _row("broken_paths", float(_part(plan, outcome, H.AT_BROKEN, 1)[0]), unit="paths"),
     ]
@@ -126,9 +132,10 @@ def risk(
             bounds = (float(estimate.value[k]), float(estimate.low[k]), float(estimate.high[k]))
             rows.append(_row(measure, *bounds, unit="USD", level=level))
     rows += _events(plan, outcome) + _gravity_shares(plan, outcome)
+    reach = critical()
     for level, by_asset in (parts or {}).items():
         for name, (amount, error) in by_asset.items():
-            bounds = (amount, amount - 1.96 * error, amount + 1.96 * error)
+            bounds = (amount, amount - reach * error, amount + reach * error)
             rows.append(_row("shortfall_of", *bounds, unit="USD", level=level, name=name))
     estimator = "antithetic" if plan.request.antithetic else "plain"
     return pa.Table.from_pylist([_common(plan, as_of, outcome.paths, estimator) | row for row in rows])
@@ -161,9 +168,9 @@ def _common(plan: Plan, as_of: date, paths: int, estimator: str) -> Row:
     }
 
 
-def _mean(plan: Plan, pnl: npt.NDArray[np.float32]) -> Estimate:
-    """Return the mean profit; of mirrored pairs, each pair is one observation."""
-    values = pnl.astype(np.float64)
+def _mean(plan: Plan, outcomes: npt.NDArray[np.float32]) -> Estimate:
+    """Return the mean over paths; of mirrored pairs, each pair is one observation."""
+    values = outcomes.astype(np.float64)
     if plan.request.antithetic and len(values) >= 4:
         pairs = len(values) // 2 * 2
         return antithetic_mean(values[:pairs:2], values[1:pairs:2])

@@ -72,14 +72,11 @@ class Made:
     ----------
     tables
         Rows by name of their table.
-    newest
-        The last day's simulations, by scenario.
     remarks
         What was left out of the last day, and why.
     """
 
     tables: Mapping[str, pa.Table]
-    newest: Sequence[Simulated]
     remarks: tuple[str, ...] = ()
 
 
@@ -146,7 +143,7 @@ def simulate_days(
             for name, table in made_rows.items():
                 parts.setdefault(name, []).append(table)
         tables = {name: pa.concat_tables(each, promote_options="permissive") for name, each in parts.items()}
-        return Made(tables, newest, _remarks(newest, calibration))
+        return Made(tables, _remarks(newest, calibration))
 
 
 def _remarks(newest: Sequence[Simulated], calibration: Calibration | None) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ wanted, which the caller asks :class:`~pulse_resources.compute.Compute`.
 
 import ctypes
 import importlib
-import importlib.util
 import math
 import shutil
 import subprocess
@@ -27,6 +26,7 @@ from pulse_assets.forecasting.autoregression import LARGEST_EXPONENT
 from pulse_assets.forecasting.bank import HOLT_DAMPING, TREND_DAMPING
 from pulse_assets.forecasting.device import LANES, VOICES, device_source, fields
 from pulse_assets.forecasting.walk_state import OF_A_CHANNEL, Spec, State
+from pulse_assets.numerics.gpu import gpu_problem
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -144,7 +144,7 @@ class DeviceBank(Bank):
     """
 
     def __init__(self, bytes_at_once: int = 2**32) -> None:
-        problem = _problem()
+        problem = gpu_problem()
         if problem is not None:
             message = f"the device bank needs a GPU, but {problem}. Without a GPU the walk says the same on a CPU"
             raise RuntimeError(message)
@@ -187,17 +187,6 @@ def compile_host(folder: Path, also: str = "") -> HostBank:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed with {done.returncode}: {done.stderr}")
     return HostBank(ctypes.CDLL(str(library)))
-
-
-def _problem() -> str | None:
-    """Return why this process cannot compute on a GPU, in the words of :func:`pulse_resources.compute.gpu_problem`."""
-    if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed (pip install 'pulse[gpu]')"
-    try:
-        cupy = importlib.import_module("cupy")
-    except ImportError as error:
-        return f"CuPy is installed but does not import ({error})"
-    return None if cupy.cuda.is_available() else "CuPy finds no CUDA driver or no device (see nvidia-smi)"
 
 
 def _slots(sizes: Spec) -> int:

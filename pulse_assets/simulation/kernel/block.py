@@ -5,39 +5,15 @@ All sizes, switches, rows and offsets come from the head of ``ints`` (see ``head
 """
 
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
-from pulse_assets.simulation.kernel.intrinsics import (
-    F32,
-    I64,
-    LANES,
-    U64,
-    F32s,
-    I64s,
-    U64s,
-    at,
-    call_rules,
-    compiled,
-    fma,
-    min_,
-    sqrt_,
-)
-from pulse_assets.simulation.kernel.record import (
-    count_broken,
-    count_row,
-    learned_pull,
-    pull_row,
-    record_rows,
-    track_capital,
-    watch_event,
-)
+from pulse_assets.simulation.kernel.accounts import account, lever
+from pulse_assets.simulation.kernel.drivers import correlate, draw_drivers, take_drivers
+from pulse_assets.simulation.kernel.intrinsics import F32, I64, U64, F32s, I64s, U64s, call_rules, compiled
+from pulse_assets.simulation.kernel.keeping import finish, remember
+from pulse_assets.simulation.kernel.record import learned_pull, pull_row
 from pulse_assets.simulation.kernel.steps import (
     ONE,
     ZERO,
-    add_gains,
-    add_values,
     chance_rows,
-    copy_row,
-    correlate,
-    draw_drivers,
     draw_jumps,
     fill_row,
     mix_tails,
@@ -49,29 +25,11 @@ from pulse_assets.simulation.kernel.steps import (
     read_regime,
     shock_row,
     take_days,
-    take_drivers,
     turn_row,
 )
 
-SMALLEST_VARIANCE = F32(1e-20)
-
-
-@compiled
-def apply_rules(
-    address: I64,
-    work: F32s,
-    floats: F32s,
-    counts: I64s,
-    ids: U64s,
-    k0: U64,
-    k1: U64,
-    branch: I64,
-    t: I64,
-    steps: I64,
-    valid: I64,
-) -> None:
-    """Call the rules of the world; in C and on a GPU their own text takes this place."""
-    call_rules(address, work, floats, counts, ids, k0, k1, branch, t, steps, valid)
+apply_rules = call_rules
+"""Rules of the world, by their address; in C and on a GPU their own text takes this name."""
 
 
 @compiled
@@ -267,123 +225,6 @@ def pull_state(work: F32s, floats: F32s, ints: I64s, counts: I64s, valid: I64) -
                 ints[H.AT_PULL] + 2 * v,
                 valid,
             )
-
-
-@compiled
-def lever(work: F32s, floats: F32s, ints: I64s) -> None:
-    """Set the coming step's leverage to target over expected deviation of the portfolio, at most the policy's limit.
-
-    Target and limit stand in the policy's table, then the assets' positions as shares of capital. The deviation is the
-    length of the assets' deviations, weighted with these, times the factor of the world's own correlation; rows of
-    shocks are free by now and hold them.
-    """
-    table: I64 = ints[H.AT_POLICY]
-    target: F32 = floats[table]
-    limit: F32 = floats[table + 1]
-    spare: I64 = ints[H.SPARE]
-    assets: I64 = ints[H.ASSETS]
-    for a in range(assets):
-        share: F32 = floats[table + 2 + a]
-        for lane in range(LANES):
-            deviation: F32 = sqrt_(work[at(ints[H.VARIANCE] + a, lane)]) * work[at(ints[H.SCALE], lane)]
-            work[at(ints[H.E] + a, lane)] = share * deviation
-    fill_row(work, spare, SMALLEST_VARIANCE)
-    for k in range(assets):
-        fill_row(work, spare + 1, ZERO)
-        for a in range(k, assets):
-            weight: F32 = floats[ints[H.AT_CHOL] + a * ints[H.SIZE] + k]
-            for lane in range(LANES):
-                work[at(spare + 1, lane)] = fma(weight, work[at(ints[H.E] + a, lane)], work[at(spare + 1, lane)])
-        for lane in range(LANES):
-            part: F32 = work[at(spare + 1, lane)]
-            work[at(spare, lane)] = fma(part, part, work[at(spare, lane)])
-    for lane in range(LANES):
-        work[at(ints[H.LEVERAGE], lane)] = min_(target / sqrt_(work[at(spare, lane)]), limit)
-
-
-@compiled
-def account(work: F32s, t: I64, steps: I64, floats: F32s, ints: I64s) -> None:
-    """Bring profit, exposure and drawdown up to date; a held portfolio that is not tracked only at the end."""
-    assets: I64 = ints[H.ASSETS]
-    spare: I64 = ints[H.SPARE]
-    if ints[H.POLICY] == H.HOLD:
-        if (ints[H.TRACKED] != 0) | (t == steps - 1):
-            add_values(work, ints[H.EXPOSURE], ints[H.STATE], assets, floats, ints[H.AT_POSITIONS])
-            net: F32 = floats[ints[H.AT_CAPITAL] + 1]
-            for lane in range(LANES):
-                work[at(ints[H.PROFIT], lane)] = work[at(ints[H.EXPOSURE], lane)] - net
-    else:
-        add_gains(work, spare, ints[H.STATE], ints[H.BEFORE], assets, floats, ints[H.AT_POSITIONS])
-        for lane in range(LANES):
-            gain: F32 = work[at(spare, lane)]
-            work[at(ints[H.PROFIT], lane)] = fma(work[at(ints[H.LEVERAGE], lane)], gain, work[at(ints[H.PROFIT], lane)])
-        if ints[H.POLICY] == H.VOLATILITY_TARGET:
-            lever(work, floats, ints)
-        whole: F32 = floats[ints[H.AT_CAPITAL] + 1]
-        for lane in range(LANES):
-            work[at(ints[H.EXPOSURE], lane)] = work[at(ints[H.LEVERAGE], lane)] * whole
-    if ints[H.TRACKED] != 0:
-        track_capital(
-            work,
-            ints[H.PROFIT],
-            ints[H.DRAWDOWN],
-            ints[H.PEAK],
-            ints[H.UNDER],
-            ints[H.WORST],
-            floats[ints[H.AT_CAPITAL]],
-        )
-
-
-@compiled
-def remember(work: F32s, t: I64, floats: F32s, ints: I64s, counts: I64s, trace: F32s, valid: I64) -> None:
-    """Keep what later steps and readers need of a step: rings of past states, flags of events, histograms, a trace."""
-    variables: I64 = ints[H.ASSETS] + ints[H.FACTORS]
-    slot: I64 = t % ints[H.DEPTH]
-    for ring in range(ints[H.RINGS]):
-        source: I64 = ints[H.STATE] + ints[ints[H.AT_RINGS] + ring]
-        copy_row(work, source, ints[H.RING] + ring * ints[H.DEPTH] + slot)
-    if ints[H.GRAVITY] != 0:
-        for v in range(variables):
-            copy_row(work, ints[H.STATE] + v, ints[H.BEFORE] + v)
-    for event in range(ints[H.EVENTS]):
-        told: I64 = ints[H.AT_EVENT_INTS] + H.EVENT_INTS * event
-        if (t >= ints[told + H.EVENT_FROM]) & (t <= ints[told + H.EVENT_UNTIL]):
-            threshold: F32 = floats[ints[H.AT_EVENTS] + event]
-            row: I64 = ints[H.STATE] + ints[told]
-            watch_event(work, row, ints[H.EVENT] + event, threshold, ints[told + H.EVENT_ABOVE])
-    record: I64 = ints[ints[H.AT_STEPS] + H.INTS_A_STEP * t + H.RECORD]
-    if (record >= 0) & (ints[H.COUNTED] != 0):
-        rows: I64 = variables + H.MEASURES
-        record_rows(
-            work,
-            ints[H.STATE],
-            rows,
-            floats,
-            ints[H.AT_RANGES] + 2 * record * rows,
-            counts,
-            ints[H.AT_HISTOGRAM] + record * rows * H.BINS,
-            ints[H.AT_SUMS] + record * rows,
-            valid,
-        )
-    place: I64 = t if ints[H.TRACED] == H.EVERY_STEP else record
-    if (ints[H.TRACED] != 0) & (place >= 0):
-        for traced in range(ints[H.TRACED_ROWS]):
-            for lane in range(LANES):
-                trace[at(place * ints[H.TRACED_ROWS] + traced, lane)] = work[at(ints[H.STATE] + traced, lane)]
-
-
-@compiled
-def finish(work: F32s, ints: I64s, counts: I64s, outcome: F32s, valid: I64) -> None:
-    """Hand over the outcomes of each path and the counts of the block."""
-    for event in range(ints[H.EVENTS]):
-        count_row(work, ints[H.EVENT] + event, counts, ints[H.AT_EVENT_COUNTS] + event, valid)
-    rows: I64 = ints[H.ASSETS] + ints[H.FACTORS] + 1
-    count_broken(work, ints[H.STATE], rows, ints[H.SPARE], counts, ints[H.AT_BROKEN], valid)
-    for lane in range(LANES):
-        outcome[at(0, lane)] = work[at(ints[H.PROFIT], lane)]
-        outcome[at(1, lane)] = work[at(ints[H.DRAWDOWN], lane)]
-        outcome[at(2, lane)] = work[at(ints[H.UNDER], lane)]
-        outcome[at(3, lane)] = work[at(ints[H.WORST], lane)]
 
 
 @compiled

@@ -13,7 +13,10 @@ from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).parent
-COMPILED = ("block", "compile", "header", "intrinsics", "philox", "record", "steps", "transforms")
+COMPILED = (
+    *("accounts", "block", "compile", "drivers", "header", "intrinsics", "keeping", "philox", "record", "steps"),
+    "transforms",
+)
 """Modules whose text decides what a kernel is."""
 PREAMBLE = '''"""Made from a set of causal rules; see pulse_assets.simulation.kernel.compile."""
 

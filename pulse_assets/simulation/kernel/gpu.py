@@ -8,7 +8,6 @@ A path with a number that is not finite may carry other bits of NaN than on a CP
 """
 
 import importlib
-import importlib.util
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Lock
@@ -18,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from pulse_assets.numerics.gpu import gpu_problem
 from pulse_assets.simulation.engine import BlockResult
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.device import (
@@ -90,17 +90,6 @@ def gpu_simulate(program: Program, seed: int, first: int, paths: int) -> BlockRe
             )
             outcomes[:, start : start + count] = cupy.asnumpy(made)
     return BlockResult(first, outcomes, np.asarray(cupy.asnumpy(counts)))
-
-
-def gpu_problem() -> str | None:
-    """Return why this process cannot compute on a GPU, or None if it can."""
-    if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed (pip install 'pulse[gpu]')"
-    try:
-        cupy = importlib.import_module("cupy")
-    except ImportError as error:
-        return f"CuPy is installed but does not import ({error})"
-    return None if cupy.cuda.is_available() else "CuPy finds no CUDA driver or no device (see nvidia-smi)"
 
 
 @lru_cache(maxsize=64)

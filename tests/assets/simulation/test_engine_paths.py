@@ -14,8 +14,9 @@ from pulse_assets.simulation.engine import BlockResult, replay, simulate
 from pulse_assets.simulation.kernel import header as H  # noqa: N812 - a namespace of constants
 from pulse_assets.simulation.kernel.philox import MOST_BRANCHES, MOST_PATHS
 from pulse_assets.simulation.kernel.record import LARGEST
+from pulse_assets.simulation.placement import FAR
 from pulse_assets.simulation.plan import MARKS, MOST_PATHS_A_RUN, MOST_STEPS, REACH, Plan, Request, make_plan, traced
-from pulse_assets.simulation.program import FAR, MEASURE_NAMES, Event, Holdings, Program, build
+from pulse_assets.simulation.program import MEASURE_NAMES, Event, Holdings, Program, build
 from pulse_assets.simulation.risk.capital import Portfolio
 from pulse_assets.simulation.risk.exposure_policies import build_policy, follow
 from pulse_assets.simulation.risk.histograms import ranks_of, share_outside
