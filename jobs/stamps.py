@@ -26,7 +26,8 @@ TIMES = (("", ""), (r" \d{1,2}:\d{2}", " %H:%M"), (r" \d{1,2}:\d{2}:\d{2}", " %H
 ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s?(Z|UTC|[+-]\d{2}:?\d{2})?)?$"
 DAY_NUMBER = r"^(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"
 QUARTER = r"^(\d{4})[- ]?[Qq]%d$"
-DIGITS = r"^[+-]?\d+$"
+DIGITS = r"^[+-]?\d{1,18}$"
+"""Whole numbers that 64 bits hold."""
 NUMBER = r"^[+-]?(\d+([.,]\d+)*|[.,]\d+)([eE][+-]?\d+)?$"
 WHOLE = r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)$"
 DECIMAL_COMMA = r"^[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+$"
@@ -79,7 +80,7 @@ def stamps(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if column.null_count == len(column):
         return column
     if _all_match(column, DIGITS):
-        return _whole(column.cast(pa.int64()))
+        return _whole(pc.replace_substring_regex(column, r"^\+", "").cast(pa.int64()))
     codes = column.combine_chunks().dictionary_encode()
     moments = _moments(codes.dictionary, name)
     return column if moments is None else pa.chunked_array([moments.take(codes.indices)])
