@@ -23,7 +23,8 @@ from jobs.targets import check_target, writing
 from jobs.terminal import OK
 from pulse_assets.signals.tables import SERIES
 from pulse_assets.simulation.assets import READ, SimulationConfig
-from pulse_assets.simulation.calibration.world_choice import AUTO, choose_world
+from pulse_assets.simulation.calibration.world_choice import AUTO, choose_world, newest_day_with
+from pulse_assets.simulation.scenarios.scenario import load_scenario
 from pulse_assets.simulation.simulate import mistakes_of_users, plans_of, wish_of
 from pulse_assets.simulation.tables import RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.errors import ConfigError, PermanentFailure, TableMissingError
@@ -95,7 +96,25 @@ def _days(pipeline: Pipeline, wanted: Wanted) -> tuple[date, date]:
     newest = pc.max(pipeline.lake.read(SERIES, columns=["as_of"])["as_of"]).as_py()
     if newest is None or newest < last:
         finish(watched(f"silver as of {last}", 1, lambda watch: pipeline.make_silver(last, watch)))
-    return first, last
+    return (first, last) if wanted.as_of else (_day_with_all(pipeline.lake, wanted, first),) * 2
+
+
+def _day_with_all(lake: Lake, wanted: Wanted, newest: date) -> date:
+    """Return the newest day on which the world has all that is named, and say so if it is not the newest there is."""
+    scenarios, positions = wanted.config["scenarios"], wanted.config["positions_usd"]
+    assert isinstance(scenarios, list)
+    assert isinstance(positions, dict)
+    names = {name for scenario in scenarios for name in load_scenario(scenario).needs} | positions.keys()
+    silver = lake.read(SERIES, as_of=newest, columns=READ)
+    with mistakes_of_users():
+        settings = choose_world(str(wanted.config["world"]), silver, newest)
+        day = newest_day_with(settings, silver, names, newest)
+    if day < newest:
+        terminal.console.print(
+            f"as of {day}, the newest day with a fresh {', '.join(sorted(names))}; --as-of asks for another",
+            markup=False,
+        )
+    return day
 
 
 def _print_day(lake: Lake, day: date, wanted: Wanted) -> None:

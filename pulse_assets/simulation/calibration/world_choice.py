@@ -99,6 +99,28 @@ def choose_world(world: str, silver: pa.Table, day: date | None = None) -> World
     return WorldSettings(assets={names[price]: price for price in prices}, factors=factors, refit=REFIT)
 
 
+def newest_day_with(settings: WorldSettings, silver: pa.Table, names: Iterable[str], day: date) -> date:
+    """Return the newest weekday up to a day on which all of some variables had a fresh value.
+
+    Parameters
+    ----------
+    settings, silver
+        Of the world, and what is known, columns ``unique_id, known_at``.
+    names
+        Variables; those that the world does not have or of which nothing is known do not count.
+    day
+        The newest day that there is.
+    """
+    sources = {**settings.assets, **{factor.name: factor.source for factor in settings.factors}}
+    wanted = {sources[name] for name in names if name in sources}
+    rows = silver.filter(pc.is_in(silver["unique_id"], pa.array(sorted(wanted), pa.string())))
+    newest = rows.group_by("unique_id", use_threads=False).aggregate([("known_at", "max")])["known_at_max"].to_pylist()
+    known: list[date] = [
+        np.busday_offset(np.datetime64(moment.date()), 0, roll="forward").astype(object) for moment in newest
+    ]
+    return min([day, *known])
+
+
 def _end_of(day: np.datetime64) -> datetime:
     return datetime.combine(day.astype(object) + timedelta(days=1), time.min, tzinfo=UTC)
 

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 from pulse_assets.simulation.scenarios.amounts import Amount, placed
 from pulse_assets.simulation.scenarios.files import Scenario
-from pulse_assets.simulation.scenarios.model import Event
+from pulse_assets.simulation.scenarios.model import MEASURES, Event
 from pulse_assets.simulation.scenarios.shocks import origin_states
 from pulse_assets.simulation.world import World
 
 if TYPE_CHECKING:
     from pulse_assets.simulation.program import Event as PlacedEvent
-
-MEASURES = ("pnl_usd", "drawdown", "net_exposure_usd", "leverage")
-"""What events may watch beside the variables, in plain numbers: USD, a share of the peak, USD, a multiple."""
 
 
 def compile_events(scenario: Scenario, world: World, steps: int) -> "tuple[PlacedEvent, ...]":

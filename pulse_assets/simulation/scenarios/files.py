@@ -5,15 +5,15 @@ What belongs here: finding, reading and joining. What a scenario does to a world
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from pulse_assets.simulation.scenarios.model import Event, ScenarioFile
-from pulse_assets.simulation.scenarios.shock_model import Replay, Window
+from pulse_assets.simulation.scenarios.model import MEASURES, Event, ScenarioFile
+from pulse_assets.simulation.scenarios.shock_model import AnyShock, Replay, Window
 from pulse_assets.simulation.yaml_text import YamlText, load_yaml, read_yaml
 
 SHIPPED = files("pulse_assets.simulation.scenarios") / "sets"
@@ -73,6 +73,13 @@ class Scenario:
         return {name: event for link in self.chain for name, event in link.file.events.items()}
 
     @property
+    def needs(self) -> frozenset[str]:
+        """Variables of the world that it names and that are not optional, those of its events among them."""
+        shocks = (shock for link in self.chain for shock in link.file.shocks if not shock.optional)
+        named = {name for shock in shocks for name in _names_in(shock)}
+        return frozenset(named | ({event.variable for event in self.events.values()} - set(MEASURES)))
+
+    @property
     def disabled(self) -> frozenset[str]:
         """Ids of rules that do not act."""
         return frozenset(rule for link in self.chain for rule in link.file.disable_rules)
@@ -96,6 +103,12 @@ class Scenario:
         for link in self.chain:
             digest.update(f"{link.file!r}\n".encode())
         return digest.hexdigest()
+
+
+def _names_in(shock: AnyShock) -> Sequence[str]:
+    """Return the variables that a shock names one by one; groups such as ``assets`` are none."""
+    named = getattr(shock, "variables", None)
+    return named if isinstance(named, list) else []
 
 
 def shipped_scenarios() -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from pulse_assets.simulation.scenarios.parts import Name, Shock, Size, Step, Str
 from pulse_assets.simulation.scenarios.shock_model import AnyShock
 
 MOST_SHOCKS, MOST_EVENTS = 200, 200
+MEASURES = ("pnl_usd", "drawdown", "net_exposure_usd", "leverage")
+"""What events may watch beside the variables, in plain numbers: USD, a share of the peak, USD, a multiple."""
 
 When = Literal["any", "end"] | Step
 
