@@ -205,7 +205,7 @@ def show(
         str,
         typer.Argument(
             help="forecasts, licences, scores, series, sources, quarantine, a table such as ops/lineage, "
-            "forecast: all about one series, or simulation: all about one scenario"
+            "forecast: all about one series, simulation: all about one scenario, or trust: in all series or one"
         ),
     ],
     which: Annotated[str | None, typer.Argument(help="As --series; of `show simulation` the scenario")] = None,
@@ -215,7 +215,8 @@ def show(
     series: Annotated[str | None, typer.Option("--series", help="Only series whose id contains this text")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows shown")] = 40,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw what `show forecast` or `show simulation` is about: .png")
+        Path | None,
+        typer.Option("--plot", help="Draw what `show forecast`, `show simulation` or `show trust` is about: .png"),
     ] = None,
 ) -> None:
     """Show forecasts with licences, decisions with reasons, scores, series, sources, simulations, or any table."""
@@ -224,6 +225,19 @@ def show(
     from jobs import commands
 
     commands.print_what(what, as_of.date() if as_of else None, which or series, limit, plot)
+
+
+@app.command(epilog=EXIT_CODES)
+def explain(
+    series: Annotated[str, typer.Argument(help="Id of a series, or a part that no other has")],
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Origin; default: the newest licensed day")
+    ] = None,
+) -> None:
+    """Say why the forecasts of a series may be used or not, with the numbers behind every reason."""
+    from jobs import commands
+
+    commands.explain(series, as_of.date() if as_of else None)
 
 
 @app.command(epilog=EXIT_CODES)

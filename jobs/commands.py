@@ -10,12 +10,12 @@ from pathlib import Path
 import dagster as dg
 import typer
 
-from jobs import one_series, one_simulation, terminal
+from jobs import one_series, one_simulation, one_trust, terminal
 from jobs.definitions import build_definitions
 from jobs.home import prepare_home
 from jobs.pipeline import Outcome, Pipeline, partitions_between
 from jobs.progress import RunWatcher
-from jobs.report import ONE_SERIES, ONE_SIMULATION, View, states_table, table_states
+from jobs.report import ONE_SERIES, ONE_SIMULATION, TRUST_IN, View, states_table, table_states
 from jobs.report import show as view_of
 from jobs.settings import Settings
 from jobs.state import failing_checks, last_run, refused_and_failed
@@ -51,7 +51,7 @@ def run_day(as_of: date | None, *, again: bool) -> None:
         finish(watched("ingest", 1, pipeline.ingest))
         first, last = pipeline.stale_days(as_of or pipeline.newest_day(), again=again)
         what = f"as of {last}" if first == last else f"{first} to {last}"
-        finish(watched(what, 11, lambda watch: pipeline.backfill(first, last, watch)))
+        finish(watched(what, 19, lambda watch: pipeline.backfill(first, last, watch)))
         _summarise(pipeline, last)
         _leave(pipeline)
 
@@ -61,7 +61,7 @@ def run_range(first: date, last: date) -> None:
     partitions_between(first, last)
     with opened() as pipeline:
         finish(watched("ingest", 1, pipeline.ingest))
-        finish(watched(f"{first} to {last}", 11, lambda watch: pipeline.backfill(first, last, watch)))
+        finish(watched(f"{first} to {last}", 19, lambda watch: pipeline.backfill(first, last, watch)))
         _print_view(view_of(pipeline.lake, "scores", last, None), 40)
         _leave(pipeline)
 
@@ -84,9 +84,10 @@ def print_status() -> None:
 
 def print_what(what: str, as_of: date | None, which: str | None, limit: int, plot: Path | None) -> None:
     """Print a view or a table; one series or one simulation is also drawn."""
-    if plot is not None and what not in (ONE_SERIES, ONE_SIMULATION):
+    if plot is not None and what not in (ONE_SERIES, ONE_SIMULATION, TRUST_IN):
         raise ConfigError(
-            f"--plot belongs to `pulse show {ONE_SERIES} UNIQUE_ID` and `pulse show {ONE_SIMULATION} SCENARIO`; "
+            f"--plot belongs to `pulse show {ONE_SERIES} UNIQUE_ID`, `pulse show {ONE_SIMULATION} SCENARIO` and "
+            f"`pulse show {TRUST_IN}`; "
             f"{what} has no picture"
         )
     if what == ONE_SERIES and not which:
@@ -114,7 +115,18 @@ def _looked_up(
     if what == ONE_SIMULATION:
         simulation = one_simulation.look_up(lake, as_of, which)
         return one_simulation.views(simulation), partial(one_simulation.picture, simulation)
+    if what == TRUST_IN:
+        trust = one_trust.look_up(lake, as_of, which)
+        return one_trust.views(trust), partial(one_trust.picture, trust)
     return [view_of(lake, what, as_of, which)], None
+
+
+def explain(which: str, as_of: date | None) -> None:
+    """Print why the forecasts of one series may be used or not."""
+    from jobs.explain import explain as explained
+
+    with opened() as pipeline:
+        terminal.console.print(explained(pipeline.lake, which, as_of), markup=False, soft_wrap=True, highlight=False)
 
 
 def watched(what: str, steps: int, launch: object) -> Outcome:

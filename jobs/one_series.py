@@ -58,7 +58,7 @@ def look_up(lake: Lake, as_of: date | None, series: str) -> OneSeries:
         Nothing was licensed yet.
     """
     day = as_of or newest_origin(lake)
-    unique_id = _meant(series, pc.unique(lake.read(SERIES, as_of=day, columns=["unique_id"])["unique_id"]).to_pylist())
+    unique_id = meant(lake, series, day)
     this = pc.field("unique_id") == unique_id
     today = this & (pc.field("as_of") == day)
     return OneSeries(
@@ -101,8 +101,15 @@ def picture(one: OneSeries) -> bytes:
     return series_sheet(named[0], named[1], one.scores.to_pandas(), members)
 
 
-def _meant(series: str, ids: list[str]) -> str:
-    """Return the id that is meant, preferring the whole of it to the name behind the source, and that to a part."""
+def meant(lake: Lake, series: str, day: date) -> str:
+    """Return the id that is meant, preferring the whole of it to the name behind the source, and that to a part.
+
+    Raises
+    ------
+    ConfigError
+        No series that was known by the day, or more than one, is meant.
+    """
+    ids = pc.unique(lake.read(SERIES, as_of=day, columns=["unique_id"])["unique_id"]).to_pylist()
     text = series.casefold()
     ways = (
         [name for name in ids if name == series],

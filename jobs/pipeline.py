@@ -19,14 +19,26 @@ from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
 from pulse_assets.signals.calendars import partition_days
 from pulse_assets.signals.tables import INGESTS, MACRO_VINTAGES, MARKET_BARS, SERIES
 from pulse_assets.simulation.assets import WRITTEN as SIMULATED
-from pulse_assets.trust.tables import LICENCES, SCORES
+from pulse_assets.trust.evidence_tables import DATA_QUALITY, DRIFT, LICENCE_CHAIN
+from pulse_assets.trust.tables import CALIBRATED, CALIBRATED_SCORES, LICENCE_VALUE, LICENCES, SCORES, TRUST
 from pulse_resources.errors import ConfigError, PermanentFailure
 from pulse_resources.lake import Lake
 from pulse_resources.lake.partitions import weekdays
 
-EVIDENCE_DAYS = 120
-"""Weekdays before the newest that a first run covers: a window of 90 truths, holidays and horizons included."""
-GOLD = (FORECASTS, MEMBER_WEIGHTS, SCORES, LICENCES)
+EVIDENCE_DAYS = 126
+"""Weekdays before the newest that a first run covers: a window of 90 truths, holidays, horizons and hysteresis included."""
+GOLD = (
+    FORECASTS,
+    MEMBER_WEIGHTS,
+    SCORES,
+    CALIBRATED,
+    CALIBRATED_SCORES,
+    TRUST,
+    DATA_QUALITY,
+    DRIFT,
+    LICENCES,
+    LICENCE_VALUE,
+)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -86,7 +98,7 @@ class Pipeline:
     def backfill(self, first: date, last: date, watch: object = watch_nothing) -> Outcome:
         """Bring silver, forecasts, scores, licences and lineage up to date for all weekdays of a range, in one run."""
         days = partitions_between(first, last)
-        names = [SERIES.name, *(table.name for table in GOLD), "ops/lineage"]
+        names = [SERIES.name, *(table.name for table in GOLD), LICENCE_CHAIN.name, "ops/lineage"]
         return self._launch("run_range", names, (days[0], days[-1]), watch)
 
     def make_silver(self, day: date, watch: object = watch_nothing) -> Outcome:

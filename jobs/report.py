@@ -124,6 +124,8 @@ ONE_SERIES = "forecast"
 """What ``pulse show`` calls all about one series, see :mod:`jobs.one_series`."""
 ONE_SIMULATION = "simulation"
 """What it calls all about one simulated scenario, see :mod:`jobs.one_simulation`."""
+TRUST_IN = "trust"
+"""What it calls trust in all series or one, see :mod:`jobs.one_trust`."""
 VIEWS = {
     "forecasts": forecasts_view,
     "licences": licences_view,
@@ -151,7 +153,7 @@ def show(lake: Lake, what: str, as_of: date | None, series: str | None) -> View:
         return VIEWS[what](lake, as_of, series)
     contract = view_of(what)
     if contract is None:
-        names = [*VIEWS, ONE_SERIES, ONE_SIMULATION, *(contract.name for contract in TABLES)]
+        names = [*VIEWS, ONE_SERIES, ONE_SIMULATION, TRUST_IN, *(contract.name for contract in TABLES)]
         raise ConfigError(f"nothing is called {what!r}; expected one of {', '.join(names)}")
     return View(lake.read(contract, as_of=as_of) if as_of else lake.read(contract), contract.name, contract.description)
 

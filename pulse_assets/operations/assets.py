@@ -12,6 +12,7 @@ from pulse_assets.forecasting.tables import FORECASTS
 from pulse_assets.operations.lineage import lineage_rows
 from pulse_assets.operations.tables import LINEAGE, TABLE_HEALTH
 from pulse_assets.signals.tables import SERIES
+from pulse_assets.trust.evidence_tables import LICENCE_CHAIN
 from pulse_assets.trust.tables import LICENCES, SCORES
 from pulse_resources.evidence import evidence_of
 from pulse_resources.lake import Lake
@@ -19,7 +20,7 @@ from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.lake.upkeep import compact, health, vacuum
 from pulse_resources.market import Market
 
-WITNESSED = (SERIES, FORECASTS, SCORES, LICENCES)
+WITNESSED = (SERIES, FORECASTS, SCORES, LICENCES, LICENCE_CHAIN)
 
 
 class UpkeepConfig(dg.Config):
