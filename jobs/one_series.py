@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.report import View, licences_view, newest_origin, scores_view
-from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
+from pulse_assets.forecasting.tables import MEMBER_WEIGHTS
 from pulse_assets.signals.tables import SERIES
-from pulse_assets.trust.tables import LICENCES, SCORES
+from pulse_assets.trust.tables import CALIBRATED, LICENCES, SCORES
 from pulse_resources.errors import ConfigError
 from pulse_resources.lake import Lake
 
@@ -31,7 +31,7 @@ class OneSeries:
     history
         Columns of ``silver/series``, the newest vintage of each event time that was known then, in order of time.
     forecasts
-        Columns of ``gold/forecasts``, of all models, with ``state, tier, serve`` of their licences; the one that
+        Columns of ``gold/calibrated``, of all models, with ``state, tier, serve`` of their licences; the one that
         readers should take comes first.
     scores
         Columns :data:`SCORED` of ``gold/scores``, known by then.
@@ -65,7 +65,7 @@ def look_up(lake: Lake, as_of: date | None, series: str) -> OneSeries:
         unique_id,
         day,
         _newest_vintages(lake.read(SERIES, as_of=day, where=this)),
-        _licensed(lake.read(FORECASTS, where=today), lake.read(LICENCES, where=today)),
+        _licensed(lake.read(CALIBRATED, where=today), lake.read(LICENCES, where=today)),
         lake.read(SCORES, as_of=day, where=this, columns=SCORED),
         lake.read(MEMBER_WEIGHTS, as_of=day, where=this).sort_by("as_of"),
     )
@@ -133,6 +133,6 @@ def _newest_vintages(rows: pa.Table) -> pa.Table:
 
 
 def _licensed(forecasts: pa.Table, licences: pa.Table) -> pa.Table:
-    keys = ["as_of", "unique_id", "model"]
+    keys = ["as_of", "unique_id", "model", "bucket"]
     rows = forecasts.join(licences.select([*keys, "state", "tier", "serve"]), keys=keys)
     return rows.sort_by([("serve", "descending"), ("model", "ascending"), ("h", "ascending")])

@@ -26,7 +26,7 @@ from pulse_resources.lake import Lake
 from pulse_resources.lake.partitions import weekdays
 
 EVIDENCE_DAYS = 126
-"""Weekdays before the newest that a first run covers: a window of 90 truths, holidays, horizons and hysteresis included."""
+"""Weekdays before the newest that a first run covers: 90 truths, with holidays, horizons and hysteresis."""
 GOLD = (
     FORECASTS,
     MEMBER_WEIGHTS,

@@ -10,16 +10,28 @@ from rich.table import Table
 
 from jobs.terminal import as_rich
 from pulse_assets.catalogue import TABLES
-from pulse_assets.forecasting.tables import FORECASTS
 from pulse_assets.signals.tables import INGESTS, QUARANTINE, SERIES
-from pulse_assets.trust.licences import REASONS, servable
-from pulse_assets.trust.tables import LICENCES, SCORES
+from pulse_assets.trust.licensing.gates import REASONS
+from pulse_assets.trust.licensing.serving import servable
+from pulse_assets.trust.tables import CALIBRATED, LICENCES, SCORES
 from pulse_resources.errors import ConfigError, TableMissingError
 from pulse_resources.lake import Lake, TableContract
 from pulse_resources.lake.upkeep import Health, health
 
 FORECAST_COLUMNS = ("unique_id", "model", "h", "ds", "q025", "q500", "q975", "state", "tier")
-LICENCE_COLUMNS = ("unique_id", "model", "state", "tier", "serve", "targets", "skill", "coverage_80", "reasons")
+LICENCE_COLUMNS = (
+    "unique_id",
+    "model",
+    "bucket",
+    "state",
+    "tier",
+    "serve",
+    "targets",
+    "skill",
+    "trust",
+    "coverage_80",
+    "reasons",
+)
 SCORE_COLUMNS = ("unique_id", "model", "truths", "wis", "coverage_50", "coverage_80", "coverage_95")
 SOURCE_COLUMNS = (
     "source",
@@ -66,7 +78,7 @@ def forecasts_view(lake: Lake, as_of: date | None, series: str | None) -> View:
     """Return the forecasts that may be shown, with their licences."""
     day = as_of or newest_origin(lake)
     today = pc.field("as_of") == day
-    rows = servable(lake.read(FORECASTS, where=today), lake.read(LICENCES, where=today))
+    rows = servable(lake.read(CALIBRATED, where=today), lake.read(LICENCES, where=today))
     note = (
         "licensed: may be used. fallback: the naive forecast, nothing better is proven. Quantiles 2.5 %, 50 %, 97.5 %."
     )
@@ -77,7 +89,7 @@ def licences_view(lake: Lake, as_of: date | None, series: str | None) -> View:
     """Return all decisions of a day, with reasons in words below."""
     day = as_of or newest_origin(lake)
     rows = lake.read(LICENCES, where=pc.field("as_of") == day).select(list(LICENCE_COLUMNS))
-    rows = _matching(rows, series).sort_by([("unique_id", "ascending"), ("model", "ascending")])
+    rows = _matching(rows, series).sort_by([(name, "ascending") for name in ("unique_id", "model", "bucket")])
     codes = sorted({code for text in rows["reasons"].to_pylist() for code in text.split()})
     return View(rows, f"Licences as of {day}", "\n".join(f"{code}: {REASONS[code]}" for code in codes))
 

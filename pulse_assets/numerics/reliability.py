@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from pulse_assets.numerics.distances import Floats, Members
 
@@ -104,6 +105,27 @@ def _alike(probabilities: Floats, bins: int | None) -> Ints:
     """Return a number for each forecast, 0, 1, …, the same for those that count as alike."""
     values = probabilities if bins is None else np.minimum(np.floor(probabilities * bins), bins - 1)
     return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
+
+
+def wilson(successes: Floats, trials: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """Return the Wilson interval of a proportion; NaN without trials.
+
+    References
+    ----------
+    Wilson (1927), Probable inference, the law of succession, and statistical inference.
+
+    Examples
+    --------
+    >>> low, high = wilson(np.array([90.0]), np.array([100.0]), 0.95)
+    >>> round(low.item(), 6), round(high.item(), 6)
+    (0.825634, 0.944771)
+    """
+    z = ndtri((1 + confidence) / 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = successes / trials
+        middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+        half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return np.asarray(middle - half), np.asarray(middle + half)
 
 
 def pit_of_ensemble(members: Members, y: Members) -> Floats:

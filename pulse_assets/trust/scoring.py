@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pulse_assets.numerics.normal_scores import normal_scores
 from pulse_assets.numerics.quantiles import MEDIAN, QUANTILE_COLUMNS
 from pulse_assets.numerics.scores import (
     covered,
@@ -16,6 +17,8 @@ from pulse_assets.numerics.scores import (
 
 NEAR = timedelta(days=5)
 COVERAGES = (0.5, 0.8, 0.95)
+SCORED_COLUMNS = ("as_of", "unique_id", "model", "h", "ds", *QUANTILE_COLUMNS, "model_version")
+"""What is read of forecasts, raw or recalibrated, to score them."""
 LOOKBACK = timedelta(days=800)
 """Truths that come later than this after a forecast do not score it: two years cover the slowest series."""
 
@@ -51,14 +54,14 @@ def score(forecasts: pa.Table, truths: pa.Table) -> pa.Table:
     Parameters
     ----------
     forecasts
-        Columns of ``gold/forecasts``.
+        Columns :data:`SCORED_COLUMNS` of ``gold/forecasts`` or ``gold/calibrated``.
     truths
         ``as_of, unique_id, ds, y`` with one row a ``(unique_id, ds)``.
 
     Returns
     -------
     pyarrow.Table
-        Columns of ``gold/scores``, sorted by ``as_of``.
+        Columns of ``gold/scores`` and ``gold/calibrated_scores``, sorted by ``as_of``.
     """
     forecasts, at = _match(forecasts, truths)
     quantiles = np.column_stack([forecasts[name].to_numpy() for name in QUANTILE_COLUMNS])
@@ -73,6 +76,7 @@ def score(forecasts: pa.Table, truths: pa.Table) -> pa.Table:
         "wis": weighted_interval_score(quantiles, y),
         "crps": crps_from_quantiles(quantiles, y),
         "pit": probability_integral_transform(quantiles, y),
+        "z": normal_scores(quantiles, y),
         **{f"covered_{nominal * 100:.0f}": covered(quantiles, y, nominal) for nominal in COVERAGES},
         "model_version": forecasts["model_version"],
     }

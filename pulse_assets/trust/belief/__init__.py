@@ -1,0 +1,1 @@
+"""How likely a model is to beat naive on a series next, and what its calibration was."""

@@ -1,0 +1,1 @@
+"""Adaptive conformal recalibration of quantile forecasts, on the scale of normal scores."""

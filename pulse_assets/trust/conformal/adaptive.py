@@ -1,0 +1,191 @@
+"""Adaptive conformal inference for many rows at once: where on the scale of normal scores each quantile belongs. Pure.
+
+A row is one series, model and horizon. Each of its 23 levels has a *rate*, the level that the empirical quantile of the
+newest 60 scores is asked for; a truth that falls below an issued threshold too often lowers the rate, and the other way
+round. Levels are judged one by one, so that a bias moves an interval and does not only widen it. What counts is the
+threshold that was *issued* at the origin, so long-run coverage is that of the intervals which readers saw.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from pulse_assets.numerics.normal_scores import KNOTS
+from pulse_assets.numerics.quantiles import LEVELS
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+WINDOW = 60
+"""Newest scores of a row that its thresholds are quantiles of."""
+STEP = 0.02
+"""How far one truth moves a rate."""
+OWN = 50
+"""Scores from which on a row needs no help from others."""
+MEMORY_DAYS = 2_000
+"""Older scores are forgotten: a window of 60 months fits."""
+LEAST = 8
+"""Scores, own or pooled, below which nothing is moved."""
+REACH = 2.0
+"""A threshold never lies farther out than this times the largest score of the window: no interval is infinite."""
+SLACK = 0.25
+"""How far a rate may leave [0, 1] before it is held: beyond, errors would have to be paid back for years."""
+
+NEVER = -(10**6)
+RAW, POOLED, ACI, TRACKING = range(4)
+METHODS = ("raw", "pooled", "aci", "tracking")
+
+
+class State(NamedTuple):
+    """What R rows have learned, changed in place.
+
+    Attributes
+    ----------
+    window
+        Newest scores, shape ``(R, 60)``, a ring: the score number i stands at ``i % 60``.
+    days
+        Days since 1970 on which these became known, shape ``(R, 60)``.
+    seen
+        Scores seen so far, shape ``(R,)``.
+    rates
+        Adaptive levels, shape ``(R, 23)``.
+    """
+
+    window: Floats
+    days: Ints
+    seen: Ints
+    rates: Floats
+
+
+def fresh_state(rows: int) -> State:
+    """Return the state of rows that have learned nothing.
+
+    Examples
+    --------
+    >>> fresh_state(2).rates.shape
+    (2, 23)
+    """
+    ring = (rows, WINDOW)
+    return State(np.zeros(ring), np.full(ring, NEVER), np.zeros(rows, np.int64), np.tile(LEVELS, (rows, 1)))
+
+
+def learn(state: State, rows: Ints, scores: Floats, issued: Floats, day: int) -> None:
+    """Take in one truth for each of some rows.
+
+    Parameters
+    ----------
+    state
+        Of R rows.
+    rows
+        Which, shape ``(k,)``, each at most once.
+    scores
+        Normal scores of the truths, shape ``(k,)``; NaN is no truth and changes nothing.
+    issued
+        Thresholds that were issued for them, shape ``(k, 23)``; NaN where none were, which leaves the rates alone.
+    day
+        On which they became known, in days since 1970.
+    """
+    _learn(state.window, state.days, state.seen, state.rates, rows, scores, issued, day)
+
+
+def held(state: State, rows: Ints, day: int) -> Ints:
+    """Return how many scores of the last 2,000 days the windows of some rows hold on a day, shape ``(k,)``."""
+    return (state.days[rows] > day - MEMORY_DAYS).sum(axis=1)
+
+
+def thresholds(state: State, rows: Ints, pool: Floats, day: int) -> tuple[Floats, npt.NDArray[np.int8]]:
+    """Return the normal scores at which the quantiles of some rows are to be taken, and by which method.
+
+    Parameters
+    ----------
+    state
+        Of R rows.
+    rows
+        Which, shape ``(k,)``.
+    pool
+        Quantiles of the scores of comparable rows at the 23 levels, shape ``(k, 23)``; NaN where there are none.
+    day
+        On which they are issued, in days since 1970.
+
+    Returns
+    -------
+    array, array
+        Thresholds, shape ``(k, 23)``, finite and never falling; places in :data:`METHODS`, shape ``(k,)``.
+    """
+    found, method = np.empty((len(rows), len(LEVELS))), np.empty(len(rows), np.int8)
+    _thresholds(state.window, state.days, state.rates, rows, pool, day - MEMORY_DAYS, found, method)
+    return found, method
+
+
+def pooled_quantiles(state: State, rows: Ints, day: int) -> Floats:
+    """Return the quantiles of all scores in the windows of some rows, shape ``(23,)``; NaN for fewer than 8 scores."""
+    scores = state.window[rows][state.days[rows] > day - MEMORY_DAYS]
+    return np.quantile(scores, LEVELS) if len(scores) >= LEAST else np.full(len(LEVELS), np.nan)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _learn(
+    window: Floats, days: Ints, seen: Ints, rates: Floats, rows: Ints, scores: Floats, issued: Floats, day: int
+) -> None:
+    for place in range(len(rows)):
+        row, score = rows[place], scores[place]
+        if np.isnan(score):
+            continue
+        window[row, seen[row] % WINDOW] = score
+        days[row, seen[row] % WINDOW] = day
+        seen[row] += 1
+        if np.isnan(issued[place, 0]):
+            continue
+        for level in range(len(LEVELS)):
+            below = 1.0 if score <= issued[place, level] else 0.0
+            rate = rates[row, level] + STEP * (LEVELS[level] - below)
+            rates[row, level] = min(max(rate, -SLACK), 1.0 + SLACK)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _conformal(ordered: Floats, rate: float) -> float:
+    """Return the conformal quantile of ordered scores, in a straight line out to twice the largest beyond its range."""
+    count = len(ordered)
+    place = rate * (count + 1) - 1.0
+    reach = REACH * max(abs(ordered[0]), abs(ordered[-1]), 1.0)
+    if place <= 0.0:  # at a rate of -1/4 the whole reach is used
+        share = min(-place / (1.0 + SLACK * (count + 1)), 1.0)
+        return ordered[0] + share * (min(-reach, ordered[0]) - ordered[0])  # type: ignore[no-any-return]
+    if place >= count - 1.0:
+        share = min((place - count + 1.0) / (1.0 + SLACK * (count + 1)), 1.0)
+        return ordered[-1] + share * (max(reach, ordered[-1]) - ordered[-1])  # type: ignore[no-any-return]
+    low = int(place)
+    return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _thresholds(
+    window: Floats,
+    days: Ints,
+    rates: Floats,
+    rows: Ints,
+    pool: Floats,
+    since: int,
+    found: Floats,
+    method: npt.NDArray[np.int8],
+) -> None:
+    for place in range(len(rows)):
+        row = rows[place]
+        ordered = np.sort(window[row][days[row] > since])
+        own = min(len(ordered) / OWN, 1.0) if len(ordered) >= LEAST else 0.0
+        lent = not np.isnan(pool[place, 0])
+        outside = False
+        for level in range(len(LEVELS)):
+            other = pool[place, level] if lent else KNOTS[level]
+            mine = _conformal(ordered, rates[row, level]) if own > 0.0 else other
+            found[place, level] = own * mine + (1.0 - own) * other
+            outside |= rates[row, level] <= 0.0 or rates[row, level] >= 1.0
+        found[place] = np.sort(found[place])
+        if own <= 0.0 and not lent:
+            method[place] = RAW
+        elif own < 1.0:
+            method[place] = POOLED
+        else:
+            method[place] = TRACKING if outside else ACI
