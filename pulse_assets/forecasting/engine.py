@@ -7,7 +7,7 @@ What belongs here is what every engine and its readers share. Engines live in mo
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -80,6 +80,47 @@ def knows_from(origin: date) -> int:
     A panel packed from here on can be refitted as it was then.
     """
     return int(np.datetime64(refit_day(origin), "D").astype(np.int64)) * MICROSECONDS_A_DAY
+
+
+class Promotion(NamedTuple):
+    """A training that serves one panel out of turn: at origins after a day, until the next promotion or refit.
+
+    Parameters
+    ----------
+    family
+        Panel, as in ``B price``: frequency and kind.
+    effective_after
+        Day whose evidence led to it; it counts for later origins only.
+    trained_on
+        Last day whose knowledge it has learned from, at most ``effective_after``.
+    """
+
+    family: str
+    effective_after: date
+    trained_on: date
+
+
+def refit_end(family: str, origin: date, promotions: Iterable[Promotion] = ()) -> int:
+    """Return the end of what the training had learned from that serves a panel at an origin, in microseconds.
+
+    That is the refit at the start of the quarter, or what the newest promotion before the origin names, if that is
+    later. Of promotions that take effect on one day the last counts. So the end never lies before :func:`knows_from`.
+
+    Examples
+    --------
+    >>> at = np.datetime64(refit_end("B price", date(2024, 5, 7)), "us")
+    >>> str(at.astype("datetime64[D]"))
+    '2024-04-01'
+    >>> sooner = [Promotion("B price", date(2024, 5, 6), date(2024, 5, 3))]
+    >>> str(np.datetime64(refit_end("B price", date(2024, 5, 7), sooner), "us").astype("datetime64[D]"))
+    '2024-05-04'
+    """
+    known = [some for some in promotions if some.family == family and some.effective_after < origin]
+    if not known:
+        return knows_from(origin)
+    newest = max(some.effective_after for some in known)
+    serving = [some for some in known if some.effective_after == newest][-1]
+    return max(knows_from(origin), origin_end(serving.trained_on))
 
 
 def origin_end(origin: date) -> int:

@@ -1,6 +1,5 @@
 """Asset checks of ingestion and silver."""
 
-import json
 from datetime import timedelta
 
 import dagster as dg
@@ -8,6 +7,8 @@ import pyarrow.compute as pc
 
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
+from pulse_assets.expectation_checks import expectation_check
+from pulse_assets.signals.expectations import suite
 from pulse_assets.signals.tables import INGESTS, SERIES
 from pulse_resources.lake.reading import end_of
 from pulse_resources.lake.resource import DeltaLake
@@ -65,22 +66,6 @@ def latest_partition_is_recent(
     )
 
 
-@dg.asset_check(asset=dg.AssetKey(SERIES.path), description="Great Expectations suite over the newest weeks of silver")
-def meets_expectations(
-    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[DeltaLake]
-) -> dg.AssetCheckResult:
-    """Run the suite over the last 45 days before the newest partition ended; an empty panel fails."""
-    from pulse_assets.signals.expectations import validate
-
-    day = days_of(context)[-1]
-    recent = pc.field("as_of") >= day - EXPECTED_DAYS
-    verdict = validate(lake.lake().read(SERIES, as_of=day, where=recent).to_pandas())
-    return dg.AssetCheckResult(
-        passed=verdict.success,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "rows": verdict.rows,
-            "failed": ", ".join(verdict.failed) or "none",
-            "result": dg.MetadataValue.json(json.loads(verdict.report)),
-        },
-    )
+meets_expectations = expectation_check(
+    SERIES, suite, recent=EXPECTED_DAYS, description="Great Expectations suite over the newest weeks of silver"
+)

@@ -1,33 +1,26 @@
-"""The Great Expectations suite of the silver series. Pure: a frame in, a verdict out.
+"""What Great Expectations expects of the silver series. Pure: a frame in, a verdict out."""
 
-The library takes six CPU seconds to import, so this module is imported where it is used.
-"""
+from typing import TYPE_CHECKING
 
-from dataclasses import dataclass
-
-import great_expectations as gx  # noqa: TID253 - this module exists to hold it, and is itself imported late
 import pandas as pd
 
+from pulse_assets.expectations import Verdict
+from pulse_assets.expectations import validate as validate_with
 from pulse_assets.signals.calendars import STEPS_A_YEAR
+
+if TYPE_CHECKING:
+    import great_expectations as gx
 
 KINDS = ["price", "return", "volatility", "rate", "macro", "sentiment", "other"]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Outcome of a suite: success, rows seen, names of failed expectations, and the whole result as JSON."""
-
-    success: bool
-    rows: int
-    failed: tuple[str, ...]
-    report: str
-
-
-def suite() -> gx.ExpectationSuite:
-    """Return a new suite: expectations cannot be shared between suites.
+def suite() -> "gx.ExpectationSuite":
+    """Return a new suite.
 
     The row count comes first because every other expectation is true of an empty frame.
     """
+    import great_expectations as gx
+
     known = gx.expectations
     return gx.ExpectationSuite(
         name="silver_series",
@@ -49,14 +42,4 @@ def suite() -> gx.ExpectationSuite:
 
 def validate(frame: pd.DataFrame) -> Verdict:
     """Run the suite over silver rows."""
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-    source = context.data_sources.add_pandas("silver")
-    batch = source.add_dataframe_asset("series").add_batch_definition_whole_dataframe("panel")
-    result = batch.get_batch({"dataframe": frame}).validate(suite())
-    failed = tuple(
-        f"{single.expectation_config.type}({single.expectation_config.kwargs.get('column', '')})"
-        for single in result.results
-        if not single.success
-    )
-    return Verdict(bool(result.success), len(frame), failed, str(result))
+    return validate_with(frame, suite)
