@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pulse_assets.catalogue import TABLES
-from pulse_assets.trust.licences import REASONS
+from pulse_assets.trust.licensing.gates import REASONS
 from pulse_resources.lake import TableContract
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -15,11 +16,16 @@ from pulse_assets.forecasting.plots import fan_charts
 from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
 from pulse_assets.pictures import as_markdown
 from pulse_assets.signals.tables import SERIES
+from pulse_assets.trust.evidence_tables import MODEL_EVENTS
+from pulse_assets.trust.retraining.promotions import promotions_in_force
 from pulse_resources.compute import Compute
 from pulse_resources.evidence import fingerprint
 from pulse_resources.lake import Snapshot, TableContract
 from pulse_resources.lake.io_manager import CONFIG, INPUTS
 from pulse_resources.lake.resource import DeltaLake
+
+if TYPE_CHECKING:
+    from pulse_assets.forecasting.pooled import PooledEngine
 
 PACKED = ["unique_id", "ds", "y", "known_at", "kind", "freq", "calendar"]
 DRAWN_MODEL, DRAWN_SERIES = "pulse", 6
@@ -31,7 +37,7 @@ class ForecastConfig(dg.Config):
     horizons: dict[str, int] = dict(HORIZONS)  # noqa: RUF012 - pydantic copies it
 
 
-@table_asset(FORECASTS, group="forecasting", deps=[SERIES], code_version="2", automation=WHEN_READY)
+@table_asset(FORECASTS, group="forecasting", deps=[SERIES], code_version="3", automation=WHEN_READY)
 def forecasts(
     context: dg.AssetExecutionContext,
     config: ForecastConfig,
@@ -39,16 +45,14 @@ def forecasts(
     compute: dg.ResourceParam[Compute],
 ) -> dg.Output[pa.RecordBatchReader]:
     """Forecast every series from every day of the range, from what was known on that day."""
-    from pulse_assets.forecasting.pooled import PooledEngine
-
     days, snapshot = days_of(context), lake.lake().snapshot()
     silver, panel = _known(snapshot, days)
-    engine = PooledEngine({**HORIZONS, **config.horizons})
+    engine = _engine(snapshot, config, days)
     made = engine.forecast(panel, days, compute.map_blocks)
-    return _streamed(FORECASTS, _drawn(context, made, silver, days[-1]), engine.version, snapshot, config, days, panel)
+    return _streamed(FORECASTS, _drawn(context, made, silver, days[-1]), engine, snapshot, config, days, panel)
 
 
-@table_asset(MEMBER_WEIGHTS, group="forecasting", deps=[SERIES], code_version="1", automation=WHEN_READY)
+@table_asset(MEMBER_WEIGHTS, group="forecasting", deps=[SERIES], code_version="2", automation=WHEN_READY)
 def forecast_members(
     context: dg.AssetExecutionContext,
     config: ForecastConfig,
@@ -56,13 +60,23 @@ def forecast_members(
     compute: dg.ResourceParam[Compute],
 ) -> dg.Output[pa.RecordBatchReader]:
     """Tell which members every pooled forecast of the range is made of, and how they had done by then."""
-    from pulse_assets.forecasting.pooled import PooledEngine
-
     days, snapshot = days_of(context), lake.lake().snapshot()
     _, panel = _known(snapshot, days)
-    engine = PooledEngine({**HORIZONS, **config.horizons})
+    engine = _engine(snapshot, config, days)
     made = engine.members(panel, days, compute.map_blocks)
-    return _streamed(MEMBER_WEIGHTS, made, engine.version, snapshot, config, days, panel)
+    return _streamed(MEMBER_WEIGHTS, made, engine, snapshot, config, days, panel)
+
+
+def _engine(snapshot: Snapshot, config: ForecastConfig, days: list[date]) -> "PooledEngine":
+    """Return the engine with the promotions that were recorded before the last day.
+
+    ``ops/model_events`` is no dependency of these assets, because it follows from their scores: a promotion counts from
+    the next origin on.
+    """
+    from pulse_assets.forecasting.pooled import PooledEngine
+
+    events = snapshot.read(MODEL_EVENTS, where=pc.field("as_of") < pa.scalar(days[-1]))
+    return PooledEngine({**HORIZONS, **config.horizons}, promotions_in_force(events))
 
 
 def _known(snapshot: Snapshot, days: list[date]) -> tuple[pa.Table, Panel]:
@@ -74,14 +88,16 @@ def _known(snapshot: Snapshot, days: list[date]) -> tuple[pa.Table, Panel]:
 def _streamed(
     contract: TableContract,
     tables: Iterable[pa.Table],
-    model_version: str,
+    engine: "PooledEngine",
     snapshot: Snapshot,
     config: ForecastConfig,
     days: list[date],
     panel: Panel,
 ) -> dg.Output[pa.RecordBatchReader]:
-    data_version = snapshot.versions.get(SERIES.name, -1)
-    stamped = (_stamped(contract, table, model_version, data_version) for table in tables)
+    from pulse_assets.forecasting.families import families
+
+    data_version, family = snapshot.versions.get(SERIES.name, -1), families(panel)
+    stamped = (_stamped(contract, table, engine.model_versions(table, family), data_version) for table in tables)
     batches = (batch for table in stamped for batch in table.to_batches())
     return dg.Output(
         pa.RecordBatchReader.from_batches(contract.schema, batches),
@@ -90,15 +106,15 @@ def _streamed(
             CONFIG: fingerprint(config.model_dump()),
             "series": len(set(panel.ids)),
             "origins": len(days),
-            "model_version": model_version,
+            "engine_version": engine.version,
+            "promotions": len(engine.promotions),
         },
     )
 
 
-def _stamped(contract: TableContract, table: pa.Table, model_version: str, data_version: int) -> pa.Table:
-    count = len(table)
-    table = table.append_column("model_version", pa.array([model_version] * count, pa.string()))
-    return contract.cast(table.append_column("data_version", pa.array(np.full(count, data_version))))
+def _stamped(contract: TableContract, table: pa.Table, model_versions: pa.Array, data_version: int) -> pa.Table:
+    table = table.append_column("model_version", model_versions)
+    return contract.cast(table.append_column("data_version", pa.array(np.full(len(table), data_version))))
 
 
 def _drawn(

@@ -100,27 +100,25 @@ class Promotion(NamedTuple):
     trained_on: date
 
 
-def refit_end(family: str, origin: date, promotions: Iterable[Promotion] = ()) -> int:
+def refit_end(family: str, origin: date, promotions: Iterable[tuple[str, date, date]] = ()) -> int:
     """Return the end of what the training had learned from that serves a panel at an origin, in microseconds.
 
-    That is the refit at the start of the quarter, or what the newest promotion before the origin names, if that is
-    later. Of promotions that take effect on one day the last counts. So the end never lies before :func:`knows_from`.
+    That is the refit at the start of the quarter, or what the newest :class:`Promotion` before the origin names, if
+    that is later. Of promotions that take effect on one day the last counts. No end lies before :func:`knows_from`.
 
     Examples
     --------
-    >>> at = np.datetime64(refit_end("B price", date(2024, 5, 7)), "us")
-    >>> str(at.astype("datetime64[D]"))
-    '2024-04-01'
-    >>> sooner = [Promotion("B price", date(2024, 5, 6), date(2024, 5, 3))]
-    >>> str(np.datetime64(refit_end("B price", date(2024, 5, 7), sooner), "us").astype("datetime64[D]"))
-    '2024-05-04'
+    >>> def day(*promotions: Promotion) -> str:
+    ...     return str(np.datetime64(refit_end("B price", date(2024, 5, 7), promotions), "us").astype("datetime64[D]"))
+    >>> day(), day(Promotion("B price", date(2024, 5, 6), date(2024, 5, 3)))
+    ('2024-04-01', '2024-05-04')
     """
-    known = [some for some in promotions if some.family == family and some.effective_after < origin]
-    if not known:
-        return knows_from(origin)
-    newest = max(some.effective_after for some in known)
-    serving = [some for some in known if some.effective_after == newest][-1]
-    return max(knows_from(origin), origin_end(serving.trained_on))
+    serving = None
+    for panel, after, trained_on in promotions:
+        if panel == family and after < origin and (serving is None or after >= serving[0]):
+            serving = (after, trained_on)
+    quarter = knows_from(origin)
+    return quarter if serving is None else max(quarter, origin_end(serving[1]))
 
 
 def origin_end(origin: date) -> int:

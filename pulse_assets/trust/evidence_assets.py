@@ -53,7 +53,7 @@ def licence_chain(
     from pulse_assets.trust.chain_days import chain_rows
     from pulse_assets.trust.licensing.policy import Policy
 
-    store, policy = lake.lake(), Policy(**config.thresholds)
+    store, policy = lake.lake(), Policy.of(config.thresholds)
     days = written_since(
         store, pc.max(store.read(LICENCE_CHAIN, columns=["licences_version"])["licences_version"]).as_py()
     )

@@ -80,7 +80,7 @@ DRIFT = TableContract(
             "q_value", pa.float64(), "The same after Benjamini-Hochberg over the panel", "probability", nullable=True
         ),
         Column("direction", pa.string(), "up, down or empty: what moved to where"),
-        Column("targets", pa.int64(), "Truths watched since the reference", "event times"),
+        Column("targets", pa.int64(), "Truths watched since the reference, or since an alarm began", "event times"),
         Column("up", pa.float64(), "CUSUM for rises", "sd", nullable=True),
         Column("down", pa.float64(), "CUSUM for falls", "sd", nullable=True),
         Column("last", pa.float64(), "Newest watched value, from which the next is predicted", nullable=True),

@@ -113,7 +113,8 @@ def _skill(window: Floats, overlap: int, may_be_seasonal: bool, found: Floats) -
         seasonal += window[row, SEASONAL]
     column = SEASONAL if may_be_seasonal and seasonal < naive else NAIVE
     reference = seasonal if column == SEASONAL else naive
-    found[2], found[3], found[4] = loss / count, reference / count, float(column == SEASONAL)
+    found[2], found[3] = loss / count, reference / count
+    found[4] = 1.0 if column == SEASONAL else 0.0
     if not reference > 0.0:
         return
     ratio = loss / reference
@@ -162,7 +163,7 @@ def _calibration(window: Floats, found: Floats) -> None:
     for row in range(1, count):
         before, now = window[row - 1, COVERED_80] < 0.5, window[row, COVERED_80] < 0.5
         found[14 if before else 13] += 1.0
-        found[16 if before else 15] += float(now)
+        found[16 if before else 15] += 1.0 if now else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

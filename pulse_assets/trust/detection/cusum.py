@@ -115,7 +115,7 @@ def _watch(
             held[row] += 1
             last[row] = value
             if held[row] == REFERENCE:
-                mean[row], phi[row] = _learned(reference[row], errors[row])
+                mean[row], phi[row] = learned(reference[row], errors[row])
             continue
         error = (value - mean[row]) - phi[row] * (last[row] - mean[row])
         last[row] = value
@@ -127,7 +127,7 @@ def _watch(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _learned(reference: Floats, errors: Floats) -> tuple[float, float]:
+def learned(reference: Floats, errors: Floats) -> tuple[float, float]:
     """Fill the ordered errors of a reference; return its mean and autocorrelation."""
     mean = reference.mean()
     product, square = 0.0, 0.0

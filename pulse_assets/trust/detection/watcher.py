@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pulse_assets.trust.detection import cusum
-from pulse_assets.trust.detection.thresholds import ALARMS, WARNS, p_values, threshold
+from pulse_assets.trust.detection.thresholds import ALARMS, HORIZON, WARNS, p_values, threshold
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -25,11 +25,24 @@ class Verdicts(NamedTuple):
     rises: npt.NDArray[np.bool_]
 
 
+class Kept(NamedTuple):
+    """What one stream hands to the next day; days since 1970, :data:`NEVER` for none."""
+
+    reference: Floats
+    last: float
+    up: float
+    down: float
+    largest: float
+    targets: int
+    reference_on: int
+    alarm_on: int
+
+
 class Watcher:
     """The streams, when their alarm began, and when their reference was complete.
 
     An alarm stays until 30 further values have come; then the values after it become the next reference, and the
-    stream learns. It alarms at most once a reference.
+    stream learns. So does a stream that was watched for 1,000 values: p-values hold no longer.
 
     Parameters
     ----------
@@ -73,6 +86,7 @@ class Watcher:
         alarmed = self.alarm_on[rows] != NEVER
         self.since_alarm[rows[alarmed]] += 1
         over = rows[alarmed][self.since_alarm[rows[alarmed]] > cusum.HELD]
+        over = np.append(over, rows[~alarmed][self.streams.watched[rows[~alarmed]] >= HORIZON])
         cusum.restart(self.streams, over)
         self.alarm_on[over], self.since_alarm[over], self.reference_on[over] = NEVER, 0, NEVER
         going = self.alarm_on[rows] == NEVER
@@ -83,6 +97,34 @@ class Watcher:
         watching = rows[(self.streams.watched[rows] > 0) & going]
         new = watching[self._p(watching) <= ALARMS]
         self.alarm_on[new], self.since_alarm[new] = day, 0
+
+    def restore(self, row: int, kept: "Kept") -> None:
+        """Take up one stream from what was kept of it."""
+        streams = self.streams
+        held = len(kept.reference)
+        streams.values[row, :held], streams.held[row] = kept.reference, held
+        if held == cusum.REFERENCE:
+            streams.mean[row], streams.phi[row] = cusum.learned(streams.values[row], streams.errors[row])
+        streams.last[row], streams.up[row], streams.down[row] = kept.last, kept.up, kept.down
+        streams.largest[row], self.reference_on[row] = kept.largest, kept.reference_on
+        self.alarm_on[row] = kept.alarm_on
+        counter = streams.watched if kept.alarm_on == NEVER else self.since_alarm
+        counter[row] = kept.targets
+
+    def kept(self, row: int) -> "Kept":
+        """Return what is to be kept of one stream: :meth:`restore` takes it up."""
+        streams = self.streams
+        alarmed = self.alarm_on[row] != NEVER
+        return Kept(
+            reference=streams.values[row, : streams.held[row]].copy(),
+            last=float(streams.last[row]),
+            up=float(streams.up[row]),
+            down=float(streams.down[row]),
+            largest=float(streams.largest[row]),
+            targets=int(self.since_alarm[row] if alarmed else streams.watched[row]),
+            reference_on=int(self.reference_on[row]),
+            alarm_on=int(self.alarm_on[row]),
+        )
 
     def verdicts(self, rows: Ints) -> Verdicts:
         """Return what is said of some streams now."""

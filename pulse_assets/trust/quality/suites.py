@@ -158,9 +158,7 @@ def forecast_frame(rows: pa.Table) -> pd.DataFrame:
 def trust_frame(rows: pa.Table) -> pd.DataFrame:
     """Return trust with ``unexplained``: whether scores are missing though truths were scored."""
     scores = pc.or_(pc.is_null(rows["wis"], nan_is_null=True), pc.is_null(rows["coverage_80"], nan_is_null=True))
-    frame: pd.DataFrame = rows.append_column(
-        "unexplained", pc.and_(pc.greater(rows["targets"], 0), scores)
-    ).to_pandas()
+    frame: pd.DataFrame = rows.append_column("unexplained", pc.and_(pc.greater(rows["targets"], 0), scores)).to_pandas()
     return frame
 
 

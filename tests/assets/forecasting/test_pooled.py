@@ -11,8 +11,9 @@ import pytest
 
 from pulse_assets.forecasting import engine, pool, references
 from pulse_assets.forecasting.engine import HORIZONS, MODELS, MapBlocks, inline, knows_from, origin_end, refit_day
+from pulse_assets.forecasting.families import LEAST
 from pulse_assets.forecasting.pack import Panel, pack
-from pulse_assets.forecasting.pooled import LEAST, PULSE, SHOWN_WEIGHT, PooledEngine
+from pulse_assets.forecasting.pooled import PULSE, SHOWN_WEIGHT, PooledEngine
 from pulse_assets.forecasting.prior import COLUMNS
 from pulse_assets.forecasting.references import MIN_ERRORS, ReferenceBank
 from pulse_assets.numerics.quantiles import MEDIAN, QUANTILE_COLUMNS
