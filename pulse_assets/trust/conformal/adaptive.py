@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from scipy.special import ndtri
+
 from pulse_assets.numerics.normal_scores import KNOTS
 from pulse_assets.numerics.quantiles import LEVELS
 
@@ -22,8 +24,12 @@ WINDOW = 60
 """Newest scores of a row that its thresholds are quantiles of."""
 STEP = 0.02
 """How far one truth moves a rate."""
-OWN = 50
-"""Scores from which on a row needs no help from others."""
+OWN, OWN_SHARE = 50, 0.5
+"""Independent scores from which on a row's own quantiles count for a half; the rest is the pool's shape at its scale."""
+LENT = 20
+"""Scores that the pool's scale counts for."""
+EDGE, BEYOND = 0.002, 20.0
+"""Where normal scores of rates go on in a straight line, and how steeply."""
 MEMORY_DAYS = 2_000
 """Older scores are forgotten: a window of 60 months fits."""
 LEAST = 8
@@ -71,7 +77,7 @@ def fresh_state(rows: int) -> State:
     return State(np.zeros(ring), np.full(ring, NEVER), np.zeros(rows, np.int64), np.tile(LEVELS, (rows, 1)))
 
 
-def learn(state: State, rows: Ints, scores: Floats, issued: Floats, day: int) -> None:
+def learn(state: State, rows: Ints, scores: Floats, issued: Floats, overlap: Ints, day: int) -> None:
     """Take in one truth for each of some rows.
 
     Parameters
@@ -84,10 +90,13 @@ def learn(state: State, rows: Ints, scores: Floats, issued: Floats, day: int) ->
         Normal scores of the truths, shape ``(k,)``; NaN is no truth and changes nothing.
     issued
         Thresholds that were issued for them, shape ``(k, 23)``; NaN where none were, which leaves the rates alone.
+    overlap
+        Horizons, shape ``(k,)``: neighbouring errors share all but one of so many steps, so each teaches that much
+        less.
     day
         On which they became known, in days since 1970.
     """
-    _learn(state.window, state.days, state.seen, state.rates, rows, scores, issued, day)
+    _learn(state.window, state.days, state.seen, state.rates, rows, scores, issued, STEP / np.sqrt(overlap), day)
 
 
 def held(state: State, rows: Ints, day: int) -> Ints:
@@ -95,7 +104,7 @@ def held(state: State, rows: Ints, day: int) -> Ints:
     return (state.days[rows] > day - MEMORY_DAYS).sum(axis=1)
 
 
-def thresholds(state: State, rows: Ints, pool: Floats, day: int) -> tuple[Floats, npt.NDArray[np.int8]]:
+def thresholds(state: State, rows: Ints, pool: Floats, overlap: Ints, day: int) -> tuple[Floats, npt.NDArray[np.int8]]:
     """Return the normal scores at which the quantiles of some rows are to be taken, and by which method.
 
     Parameters
@@ -106,6 +115,8 @@ def thresholds(state: State, rows: Ints, pool: Floats, day: int) -> tuple[Floats
         Which, shape ``(k,)``.
     pool
         Quantiles of the scores of comparable rows at the 23 levels, shape ``(k, 23)``; NaN where there are none.
+    overlap
+        Horizons, shape ``(k,)``.
     day
         On which they are issued, in days since 1970.
 
@@ -115,7 +126,10 @@ def thresholds(state: State, rows: Ints, pool: Floats, day: int) -> tuple[Floats
         Thresholds, shape ``(k, 23)``, finite and never falling; places in :data:`METHODS`, shape ``(k,)``.
     """
     found, method = np.empty((len(rows), len(LEVELS))), np.empty(len(rows), np.int8)
-    _thresholds(state.window, state.days, state.rates, rows, pool, day - MEMORY_DAYS, found, method)
+    rates = state.rates[rows]
+    asked = ndtri(np.clip(rates, EDGE, 1 - EDGE)) + BEYOND * (rates - np.clip(rates, EDGE, 1 - EDGE))
+    since = day - MEMORY_DAYS
+    _thresholds(state.window, state.days, state.rates, rows, pool, asked, overlap, since, found, method)
     return found, method
 
 
@@ -127,7 +141,15 @@ def pooled_quantiles(state: State, rows: Ints, day: int) -> Floats:
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _learn(
-    window: Floats, days: Ints, seen: Ints, rates: Floats, rows: Ints, scores: Floats, issued: Floats, day: int
+    window: Floats,
+    days: Ints,
+    seen: Ints,
+    rates: Floats,
+    rows: Ints,
+    scores: Floats,
+    issued: Floats,
+    steps: Floats,
+    day: int,
 ) -> None:
     for place in range(len(rows)):
         row, score = rows[place], scores[place]
@@ -140,7 +162,7 @@ def _learn(
             continue
         for level in range(len(LEVELS)):
             below = 1.0 if score <= issued[place, level] else 0.0
-            rate = rates[row, level] + STEP * (LEVELS[level] - below)
+            rate = rates[row, level] + steps[place] * (LEVELS[level] - below)
             rates[row, level] = min(max(rate, -SLACK), 1.0 + SLACK)
 
 
@@ -161,12 +183,39 @@ def _conformal(ordered: Floats, rate: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _shaped(pool: Floats, at: float) -> float:
+    """Return the pool's quantile at a normal score, in a straight line beyond its ends."""
+    last = len(KNOTS) - 1
+    right = min(max(np.searchsorted(KNOTS, at), 1), last)
+    share = (at - KNOTS[right - 1]) / (KNOTS[right] - KNOTS[right - 1])
+    return pool[right - 1] + share * (pool[right] - pool[right - 1])  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _scale(own: Floats, pool: Floats, count: float) -> float:
+    """Return how wide a row's scores are against the pool's, drawn towards 1 where they are few."""
+    common = max(_mean_square(pool), 1e-12)
+    mine = _mean_square(own) if len(own) else common
+    return np.sqrt((count * mine + LENT * common) / ((count + LENT) * common))  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _mean_square(values: Floats) -> float:
+    total = 0.0
+    for value in values:
+        total += value * value
+    return total / len(values)  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _thresholds(
     window: Floats,
     days: Ints,
     rates: Floats,
     rows: Ints,
     pool: Floats,
+    asked: Floats,
+    overlap: Ints,
     since: int,
     found: Floats,
     method: npt.NDArray[np.int8],
@@ -174,18 +223,19 @@ def _thresholds(
     for place in range(len(rows)):
         row = rows[place]
         ordered = np.sort(window[row][days[row] > since])
-        own = min(len(ordered) / OWN, 1.0) if len(ordered) >= LEAST else 0.0
+        count = len(ordered) / overlap[place]
+        own = OWN_SHARE * min(count / OWN, 1.0) if len(ordered) >= LEAST else 0.0
         lent = not np.isnan(pool[place, 0])
+        shape = pool[place] if lent else KNOTS
+        scale = _scale(ordered, shape, count)
         outside = False
         for level in range(len(LEVELS)):
-            other = pool[place, level] if lent else KNOTS[level]
+            other = scale * _shaped(shape, asked[place, level])
             mine = _conformal(ordered, rates[row, level]) if own > 0.0 else other
             found[place, level] = own * mine + (1.0 - own) * other
             outside |= rates[row, level] <= 0.0 or rates[row, level] >= 1.0
         found[place] = np.sort(found[place])
-        if own <= 0.0 and not lent:
-            method[place] = RAW
-        elif own < 1.0:
-            method[place] = POOLED
+        if len(ordered) < LEAST:
+            method[place] = POOLED if lent else RAW
         else:
             method[place] = TRACKING if outside else ACI

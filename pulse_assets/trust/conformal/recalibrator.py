@@ -117,7 +117,8 @@ class Recalibrator:
         if not len(forecasts):
             return forecasts
         rows, number = self._rows_of(forecasts), _number(day)
-        found, method = adaptive.thresholds(self.state, rows, self._pools(forecasts, rows, number), number)
+        overlap = forecasts["h"].to_numpy().astype(np.int64)
+        found, method = adaptive.thresholds(self.state, rows, self._pools(forecasts, rows, number), overlap, number)
         moved = method != adaptive.RAW
         found = found.astype(np.float32).astype(np.float64)  # as they are kept: a range is the same as its days
         self.issued.add(rows, forecasts["ds"].cast(pa.int64()).to_numpy(), found, number)
@@ -144,10 +145,11 @@ class Recalibrator:
     def _learn(self, truths: Truths, day: date, *, judged: bool) -> None:
         rows, number = self._rows_of(truths.rows), _number(day)
         issued = np.full((len(rows), len(LEVELS)), np.nan)
+        overlap = truths.rows["h"].to_numpy().astype(np.int64)
         if judged:
             issued = self.issued.take(rows, truths.ds)
         for turn in _turns(rows):  # two truths of one row on one day: first the earlier event
-            adaptive.learn(self.state, rows[turn], truths.z[turn], issued[turn], number)
+            adaptive.learn(self.state, rows[turn], truths.z[turn], issued[turn], overlap[turn], number)
 
     def _rows_of(self, table: pa.Table) -> Ints:
         rows = self.rows.of(table)
@@ -158,15 +160,12 @@ class Recalibrator:
         return rows
 
     def _pools(self, forecasts: pa.Table, rows: Ints, day: int) -> Floats:
-        """Return for rows with few scores the quantiles of comparable ones: same frequency, model and horizon."""
+        """Return for each row the quantiles of comparable ones: same frequency, model and horizon."""
         pools = np.full((len(rows), len(LEVELS)), np.nan)
-        cold = adaptive.held(self.state, rows, day) < adaptive.OWN
-        if not cold.any():
-            return pools
         groups = _groups(forecasts, self.frequencies)
-        for group in np.unique(groups[cold]):
+        for group in range(int(groups.max()) + 1):
             members = groups == group
-            pools[members & cold] = adaptive.pooled_quantiles(self.state, np.sort(rows[members]), day)
+            pools[members] = adaptive.pooled_quantiles(self.state, np.sort(rows[members]), day)
         return pools
 
 
@@ -196,12 +195,14 @@ def _mean(quantiles: Floats) -> Floats:
     return total / quantiles.shape[1]
 
 
-def _groups(forecasts: pa.Table, frequencies: Mapping[str, str]) -> npt.NDArray[np.object_]:
+def _groups(forecasts: pa.Table, frequencies: Mapping[str, str]) -> Ints:
+    """Return a number for each frequency, model and horizon."""
     ids = forecasts["unique_id"].combine_chunks().dictionary_encode()
-    of_id = np.array([frequencies.get(name, "") for name in ids.dictionary.to_pylist()], object)
-    freq = of_id[ids.indices.to_numpy(zero_copy_only=False)]
-    parts = zip(freq, forecasts["model"].to_pylist(), forecasts["h"].to_pylist(), strict=True)
-    return np.array([f"{one} {model} {h}" for one, model, h in parts], object)
+    of_id = np.array([frequencies.get(name, "") for name in ids.dictionary.to_pylist()])
+    freq = np.unique(of_id, return_inverse=True)[1][ids.indices.to_numpy(zero_copy_only=False)]
+    model = forecasts["model"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    code = (freq.astype(np.int64) * 1_024 + model) * 4_096 + forecasts["h"].to_numpy()
+    return np.asarray(np.unique(code, return_inverse=True)[1], np.int64)
 
 
 def _turns(rows: Ints) -> list[Ints]:

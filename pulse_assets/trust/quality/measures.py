@@ -76,7 +76,7 @@ class Measures:
             "DQ_SHORT": (self.observations > 0) & (self.observations < FEWEST),
             "DQ_DUP": self.duplicates > 0,
             "DQ_UNIT_JUMP": self.jump_z > JUMP_Z,
-            "DQ_FLAT": still & (self.observations >= FEWEST),
+            "DQ_FLAT": still,
             "DQ_GAPS": (self.observations > 0) & (self.missing_share > GAPS_ABOVE),
             "REVISION_HIGH": revised_steps(self) > REVISED_ABOVE,
         }

