@@ -118,7 +118,7 @@ def meant(lake: Lake, series: str, day: date) -> str:
     )
     found = sorted(next((way for way in ways if way), []))
     if len(found) == 1:
-        return found[0]
+        return str(found[0])
     if found:
         more = f", … ({len(found):,} in all)" if len(found) > SHOWN_IDS else ""
         raise ConfigError(f"{series!r} may be any of {', '.join(found[:SHOWN_IDS])}{more}; name one")

@@ -88,7 +88,7 @@ def _score(row: Floats, y: float) -> float:
         above = below
         while above < last and row[above + 1] == y:
             above += 1
-        return 0.0 if above - below == last else 0.5 * (KNOTS[below] + KNOTS[above])  # type: ignore[no-any-return]
+        return 0.0 if above - below == last else 0.5 * (KNOTS[below] + KNOTS[above])
     if below == 0:
         slope = _tail_slope(row, 0, 2)
         return max(KNOTS[0] + (y - row[0]) / slope, -LARGEST) if slope > 0.0 else -LARGEST

@@ -98,7 +98,7 @@ def streamed(
     snapshot: Snapshot,
     inputs: Sequence[TableContract],
     days: list[date],
-    metadata: Mapping[str, object] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Rows:
     """Return tables, made while they are written, as one stream; the versions of their inputs are fixed now."""
     snapshot.pin(*inputs)

@@ -68,6 +68,7 @@ class _Watch:
         begin = newest + timedelta(days=1) if newest else first - STARTS
         missed = _values(snapshot, begin, first - timedelta(days=1))
         for day, rows in missed.groupby("as_of", sort=True):
+            assert isinstance(day, date)
             self.take(rows, day)
 
     def take(self, rows: pd.DataFrame, day: date) -> None:
@@ -166,13 +167,13 @@ def _kept(row: dict[str, object], reference: list[float]) -> Kept:
 
 
 def _day(number: int) -> date | None:
-    return None if number == NEVER else np.datetime64(number, "D").astype(object)  # type: ignore[no-any-return]
+    return None if number == NEVER else np.datetime64(number, "D").astype(object)
 
 
 def _values(snapshot: Snapshot, first: date, last: date) -> pd.DataFrame:
     """Return one-step scores between two days, each truth of a series and model once, by its newest origin."""
     inside = (pc.field("as_of") >= pa.scalar(first)) & (pc.field("as_of") <= pa.scalar(last)) & (pc.field("h") == 1)
-    rows = snapshot.read(SCORES, columns=READ, where=inside).to_pandas()
+    rows: pd.DataFrame = snapshot.read(SCORES, columns=READ, where=inside).to_pandas()
     rows = rows.sort_values(["as_of", "unique_id", "model", "ds", "origin"], kind="stable")
     rows = rows.drop_duplicates(["as_of", "unique_id", "model", "ds"], keep="last")
     naive = rows.loc[rows["model"] == NAIVE, ["unique_id", "ds", "origin", "wis"]]
@@ -186,15 +187,16 @@ def _matrix(scores: pd.DataFrame, freqs: dict[str, str], freq: str) -> pd.DataFr
     """Return normal scores of the pooled model by day and series, the newest of a day."""
     ours = scores[(scores["model"] == POOLED) & (scores["unique_id"].map(freqs) == freq)]
     table = ours.groupby(["as_of", "unique_id"], sort=True)["z"].last().unstack()
-    return table.sort_index(axis=1)
+    ordered: pd.DataFrame = table.sort_index(axis=1)
+    return ordered
 
 
 def _panel_rows(matrices: dict[str, pd.DataFrame], day: date) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for freq, table in sorted(matrices.items()):
-        if not len(table):
+        known = table[table.index <= day].iloc[-(BASELINE + DAYS) :] if len(table) else table
+        if not len(known):
             continue
-        known = table[table.index <= day].iloc[-(BASELINE + DAYS) :]
         _, distance = panel_statistic(known.to_numpy(np.float64))
         state = "learning" if np.isnan(distance) else "alarm" if distance > ALARMS else "none"
         rows.append(

@@ -101,11 +101,12 @@ def _evidence(snapshot: Snapshot, days: list[date], policy: Policy) -> pd.DataFr
     )
     rows["quality_flags"] = rows["quality_flags"].str.strip()
     rows["targets"] = rows["targets"].fillna(0).astype(np.int64)
-    rows["drift"] = rows["drift"].astype(object).where(rows["drift"].notna(), None)
+    rows["drift"] = [state if isinstance(state, str) else None for state in rows["drift"]]
     for name, contract in VERSIONS.items():
         rows[name] = np.int64(snapshot.versions.get(contract.name, -1))
     rows["policy"] = fingerprint(policy.as_dict())
-    return rows.sort_values(["as_of", *KEYS], kind="stable")
+    ordered: pd.DataFrame = rows.sort_values(["as_of", *KEYS], kind="stable")
+    return ordered
 
 
 def _forecast(snapshot: Snapshot, inside: pc.Expression) -> pd.DataFrame:
@@ -127,7 +128,8 @@ def _forecast(snapshot: Snapshot, inside: pc.Expression) -> pd.DataFrame:
     made["model_age_days"] = (pd.to_datetime(made["as_of"]) - pd.to_datetime(learned)).dt.days
     made["model_age_days"] = made["model_age_days"].astype("Int64")
     made["unforecast"] = False
-    return made.drop(columns=["ds", "model_version", "nonfinite", "crossing"])
+    kept: pd.DataFrame = made.drop(columns=["ds", "model_version", "nonfinite", "crossing"])
+    return kept
 
 
 def _unforecast(made: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +149,7 @@ def _drift(snapshot: Snapshot, inside: pc.Expression) -> pd.DataFrame:
     columns = ["as_of", "unique_id", "model", "state"]
     rows = snapshot.read(DRIFT, columns=[*columns, "drift"], where=inside & pc.field("drift").isin(WATCHED)).to_pandas()
     rank = rows["state"].map({state: place for place, state in enumerate(DRIFTS)})
-    worst = rows.assign(rank=rank).groupby(columns[:3], sort=False, as_index=False)["rank"].max()
+    worst: pd.DataFrame = rows.assign(rank=rank).groupby(columns[:3], sort=False, as_index=False)["rank"].max()
     worst["drift"] = worst.pop("rank").map(dict(enumerate(DRIFTS))).astype(object)
     return worst
 

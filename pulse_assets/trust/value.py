@@ -17,6 +17,7 @@ SCALED_ON_DAYS = 365
 """Days whose truths give a series its scale: the mean WIS of naive."""
 LOOK_AHEAD = 30
 """Truths over which the oracle knows the better model."""
+LEAST_GAIN = 1e-12
 ORACLE_DAYS = 1_000
 """Days within which they must lie."""
 TARGET = ["as_of", "unique_id", "bucket", "ds"]
@@ -94,7 +95,8 @@ def _scaled(cell: pd.DataFrame, wanted: set[date]) -> pd.DataFrame:
     scale[~(scale > 0)] = np.nan
     for name in (NAIVE, POOLED, "followed", "oracle"):
         made[name] = made[name].to_numpy(np.float64) / scale
-    return made[np.isfinite(scale)]
+    kept: pd.DataFrame = made[np.isfinite(scale)]
+    return kept
 
 
 def _summed(targets: pd.DataFrame) -> pd.DataFrame:
@@ -129,13 +131,12 @@ def summary(rows: pa.Table) -> pa.Table:
     frame: pd.DataFrame = rows.to_pandas()
     known = frame.dropna(subset=["wis_oracle"])
     groups = known.groupby(["freq", "bucket"], sort=True)
-    made = [
-        {"freq": freq, "bucket": bucket, "truths": int(part["series"].sum())}
-        | {name: float(np.average(part[name], weights=part["series"])) for name in names}
-        for (freq, bucket), part in groups
-    ]
-    for row in made:
-        gain = row["wis_always"] - row["wis_oracle"]
-        row["oracle_share"] = (row["wis_always"] - row["wis_followed"]) / gain if gain > 1e-12 else None
+    rows_made = []
+    for (freq, bucket), part in groups:
+        mean = {name: float(np.average(part[name], weights=part["series"])) for name in names}
+        gain = mean["wis_always"] - mean["wis_oracle"]
+        share = (mean["wis_always"] - mean["wis_followed"]) / gain if gain > LEAST_GAIN else None
+        who = {"freq": freq, "bucket": bucket, "truths": int(part["series"].sum())}
+        rows_made.append({**who, **mean, "oracle_share": share})
     columns = ["freq", "bucket", "truths", *names, "oracle_share"]
-    return pa.table({name: [row[name] for row in made] for name in columns})
+    return pa.table({name: [row[name] for row in rows_made] for name in columns})

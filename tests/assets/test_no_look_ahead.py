@@ -18,7 +18,8 @@ import pytest
 
 from jobs.definitions import build_definitions
 from pulse_assets.forecasting.tables import FORECASTS, MEMBER_WEIGHTS
-from pulse_assets.trust.tables import LICENCES, SCORES
+from pulse_assets.trust.evidence_tables import DATA_QUALITY, DRIFT
+from pulse_assets.trust.tables import CALIBRATED, CALIBRATED_SCORES, LICENCE_VALUE, LICENCES, SCORES, TRUST
 from pulse_resources.compute import Compute
 from pulse_resources.lake import Lake, TableContract
 from pulse_resources.lake.partitions import weekdays
@@ -28,14 +29,18 @@ from pulse_resources.market import Market
 pytestmark = pytest.mark.slow
 
 BRONZE = ["bronze/market_bars", "bronze/macro_vintages", "bronze/quarantine", "ops/ingests"]
-SILVER_AND_GOLD = ["silver/series", "gold/forecasts", "gold/forecast_members", "gold/scores", "gold/licences"]
-BLOCKING = ("matches_contract", "nothing_forecast_is_known", "licence_gate")
-GOLD = (FORECASTS, MEMBER_WEIGHTS, SCORES, LICENCES)
-EVIDENCE_COLUMNS = {"data_version", "forecasts_version", "scores_version"}
+EVIDENCE = (CALIBRATED, CALIBRATED_SCORES, TRUST, DATA_QUALITY, DRIFT)
+GOLD = (FORECASTS, MEMBER_WEIGHTS, SCORES, *EVIDENCE, LICENCES, LICENCE_VALUE)
+SILVER_AND_GOLD = ["silver/series", *(contract.name for contract in GOLD)]
+BLOCKING = ("matches_contract", "nothing_forecast_is_known", "lineage_is_complete", "licence_gate")
+EVIDENCE_COLUMNS = {
+    *(f"{name}_version" for name in ("data", "forecasts", "scores", "trust", "quality", "drift")),
+    "row_hash",  # of versions, too
+}
 FIRST, AS_OF, LATER = date(2020, 3, 18), date(2020, 5, 1), date(2020, 5, 13)
 END_OF_DAY = pd.Timestamp(AS_OF + timedelta(days=1), tz="UTC")
 NOW = datetime(2020, 8, 1, tzinfo=UTC)
-POLICY = {"window_targets": 12, "min_targets": 5}
+POLICY = {"thresholds": {"min_targets": 5}}
 Files = dict[str, pd.DataFrame]
 
 
@@ -165,9 +170,13 @@ def assert_same_gold(world: World, other: World, last: date = AS_OF) -> None:
     for contract in GOLD:
         ours, theirs = gold_rows(world, contract, last), gold_rows(other, contract, last)
         if as_bytes(ours) != as_bytes(theirs):
-            both = pa.concat_tables([ours, theirs]).to_pandas()
+            both = pa.concat_tables([ours, theirs]).to_pandas().map(_hashable)
             differing = both[~both.duplicated(keep=False)]
             pytest.fail(f"{contract.name}: {len(ours)} and {len(theirs)} rows; first differences:\n{differing.head(6)}")
+
+
+def _hashable(value: object) -> object:
+    return tuple(value) if isinstance(value, np.ndarray) else value
 
 
 def gold_rows(world: World, contract: TableContract, last: date = AS_OF) -> pa.Table:
@@ -202,7 +211,7 @@ def test_the_scene_holds_forecasts_scores_and_every_kind_of_decision(computed: W
     assert set(made["unique_id"].to_pylist()) == {f"f:{name}" for name in past()} - {"f:wild"}
     assert len(gold_rows(computed, SCORES)) > 1_000
     decisions = gold_rows(computed, LICENCES)
-    assert set(decisions["state"].to_pylist()) == {"licensed", "fallback", "held", "rejected"}
+    assert set(decisions["state"].to_pylist()) == {"licensed", "fallback", "held", "scored", "draft", "rejected"}
     reasons = {word for text in decisions["reasons"].to_pylist() for word in text.split()}
     assert {"DQ_STALE", "DQ_SHORT", "UNPROVEN", "SKILL_NEG"} <= reasons
 

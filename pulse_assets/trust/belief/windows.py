@@ -141,7 +141,7 @@ def _variance(window: Floats, column: int, ratio: float, mean: float, overlap: i
             other = window[row - lag, WIS] - ratio * window[row - lag, column]
             product += one * other
         total += weight * product
-    return max(total / count, 0.0) / (mean * mean)  # type: ignore[no-any-return]
+    return max(total / count, 0.0) / (mean * mean)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -178,7 +178,7 @@ def _distance_to_uniform(ordered: Floats) -> float:
             total += 0.5 * ((level - low) ** 2 + (high - level) ** 2)
         else:
             total += abs(level - 0.5 * (low + high)) * (high - low)
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 def pit_distance(pit: Floats) -> float:

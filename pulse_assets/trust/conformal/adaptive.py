@@ -1,9 +1,9 @@
 """Adaptive conformal inference for many rows at once: where on the scale of normal scores each quantile belongs. Pure.
 
 A row is one series, model and horizon. Each of its 23 levels has a *rate*, the level that the empirical quantile of the
-newest 60 scores is asked for; a truth that falls below an issued threshold too often lowers the rate, and the other way
-round. Levels are judged one by one, so that a bias moves an interval and does not only widen it. What counts is the
-threshold that was *issued* at the origin, so long-run coverage is that of the intervals which readers saw.
+newest 60 scores is asked for. After each truth the rates of a central interval move apart or together, fast, and both
+to one side, slowly, so that a bias moves an interval and does not only widen it. What counts is the threshold that was
+*issued* at the origin, so long-run coverage is that of the intervals which readers saw.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-
 from scipy.special import ndtri
 
 from pulse_assets.numerics.normal_scores import KNOTS
@@ -23,9 +22,11 @@ Ints = npt.NDArray[np.int64]
 WINDOW = 60
 """Newest scores of a row that its thresholds are quantiles of."""
 STEP = 0.02
-"""How far one truth moves a rate."""
-OWN, OWN_SHARE = 50, 0.5
-"""Independent scores from which on a row's own quantiles count for a half; the rest is the pool's shape at its scale."""
+"""How far one truth moves the width of an interval, in coverage; half of it falls on either end."""
+CENTRE = 0.25
+"""How much less it moves where the interval lies: chasing every turn of luck would cost more than a bias does."""
+OWN, OWN_SHARE = 50, 0.3
+"""Independent scores from which on a row's own quantiles count for their share; the rest is the pool's shape at its scale."""
 LENT = 20
 """Scores that the pool's scale counts for."""
 EDGE, BEYOND = 0.002, 20.0
@@ -101,7 +102,7 @@ def learn(state: State, rows: Ints, scores: Floats, issued: Floats, overlap: Int
 
 def held(state: State, rows: Ints, day: int) -> Ints:
     """Return how many scores of the last 2,000 days the windows of some rows hold on a day, shape ``(k,)``."""
-    return (state.days[rows] > day - MEMORY_DAYS).sum(axis=1)
+    return np.asarray((state.days[rows] > day - MEMORY_DAYS).sum(axis=1))
 
 
 def thresholds(state: State, rows: Ints, pool: Floats, overlap: Ints, day: int) -> tuple[Floats, npt.NDArray[np.int8]]:
@@ -160,10 +161,21 @@ def _learn(
         seen[row] += 1
         if np.isnan(issued[place, 0]):
             continue
-        for level in range(len(LEVELS)):
-            below = 1.0 if score <= issued[place, level] else 0.0
-            rate = rates[row, level] + steps[place] * (LEVELS[level] - below)
-            rates[row, level] = min(max(rate, -SLACK), 1.0 + SLACK)
+        _turn(rates[row], score, issued[place], steps[place])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _turn(rates: Floats, score: float, issued: Floats, step: float) -> None:
+    """Move the rates of one row after a truth: the width of each interval fast, where it lies slowly."""
+    last = len(rates) - 1
+    for low in range(len(rates) // 2 + 1):
+        high = last - low
+        miss_low = LEVELS[low] - (1.0 if score <= issued[low] else 0.0)
+        miss_high = LEVELS[high] - (1.0 if score <= issued[high] else 0.0)
+        width, centre = 0.5 * step * (miss_high - miss_low), 0.5 * CENTRE * step * (miss_high + miss_low)
+        rates[low] = min(max(rates[low] + centre - width, -SLACK), 1.0 + SLACK)
+        if high > low:
+            rates[high] = min(max(rates[high] + centre + width, -SLACK), 1.0 + SLACK)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -186,7 +198,7 @@ def _conformal(ordered: Floats, rate: float) -> float:
 def _shaped(pool: Floats, at: float) -> float:
     """Return the pool's quantile at a normal score, in a straight line beyond its ends."""
     last = len(KNOTS) - 1
-    right = min(max(np.searchsorted(KNOTS, at), 1), last)
+    right = min(max(int(np.searchsorted(KNOTS, at)), 1), last)
     share = (at - KNOTS[right - 1]) / (KNOTS[right] - KNOTS[right - 1])
     return pool[right - 1] + share * (pool[right] - pool[right - 1])  # type: ignore[no-any-return]
 
@@ -204,7 +216,7 @@ def _mean_square(values: Floats) -> float:
     total = 0.0
     for value in values:
         total += value * value
-    return total / len(values)  # type: ignore[no-any-return]
+    return total / len(values)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

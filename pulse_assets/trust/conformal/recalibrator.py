@@ -184,7 +184,7 @@ def moved_quantiles(quantiles: Floats, thresholds: Floats) -> Floats:
     """
     moved = values_at(quantiles, thresholds)
     moved = np.where(quantiles[:, :1] >= 0, np.maximum(moved, 0.0), moved)
-    return np.maximum.accumulate(moved, axis=1)
+    return np.asarray(np.maximum.accumulate(moved, axis=1))
 
 
 def _mean(quantiles: Floats) -> Floats:
@@ -192,7 +192,7 @@ def _mean(quantiles: Floats) -> Floats:
     total = np.zeros(len(quantiles))
     for level in range(quantiles.shape[1]):
         total += quantiles[:, level]
-    return total / quantiles.shape[1]
+    return np.asarray(total / quantiles.shape[1])
 
 
 def _groups(forecasts: pa.Table, frequencies: Mapping[str, str]) -> Ints:
@@ -217,7 +217,7 @@ def _turns(rows: Ints) -> list[Ints]:
 
 def _lists(column: pa.ChunkedArray) -> Floats:
     flat = column.combine_chunks().flatten().to_numpy().astype(np.float64)
-    return flat.reshape(len(column), len(LEVELS))
+    return np.asarray(flat.reshape(len(column), len(LEVELS)))
 
 
 def _number(day: date) -> int:

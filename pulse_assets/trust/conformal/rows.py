@@ -41,7 +41,7 @@ class Rows:
             merged = np.concatenate((self.codes, new))
             order = np.argsort(merged, kind="stable")
             self.codes, self.places = merged[order], places[order]
-        return self.places[np.searchsorted(self.codes, codes)]
+        return np.asarray(self.places[np.searchsorted(self.codes, codes)])
 
 
 def _coded(column: pa.ChunkedArray, known: dict[str, int]) -> Ints:
@@ -49,4 +49,4 @@ def _coded(column: pa.ChunkedArray, known: dict[str, int]) -> Ints:
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     numbers = np.array([known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()], np.int64)
-    return numbers[encoded.indices.to_numpy(zero_copy_only=False)]
+    return np.asarray(numbers[encoded.indices.to_numpy(zero_copy_only=False)])

@@ -62,13 +62,17 @@ class Streams(NamedTuple):
 
 def fresh_streams(count: int) -> Streams:
     """Return the state of streams that have seen nothing."""
-    zeros = [np.zeros(count) for _ in range(6)]
     return Streams(
-        np.zeros((count, REFERENCE)),
-        np.zeros((count, REFERENCE - 1)),
-        np.zeros(count, np.int64),
-        *zeros,
-        np.zeros(count, np.int64),
+        values=np.zeros((count, REFERENCE)),
+        errors=np.zeros((count, REFERENCE - 1)),
+        held=np.zeros(count, np.int64),
+        phi=np.zeros(count),
+        mean=np.zeros(count),
+        last=np.zeros(count),
+        up=np.zeros(count),
+        down=np.zeros(count),
+        largest=np.zeros(count),
+        watched=np.zeros(count, np.int64),
     )
 
 

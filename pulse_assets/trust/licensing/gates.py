@@ -187,7 +187,7 @@ def _best(evidence: Evidence, rank: Ints) -> Bools:
     first[1:] = np.diff(group[order]) != 0
     best = np.zeros(count, bool)
     best[order[first]] = True
-    return best & open_
+    return np.asarray(best & open_)
 
 
 def evidence_of(rows: pa.Table) -> Evidence:
