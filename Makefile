@@ -55,6 +55,8 @@ bench: $(STAMP)  ## print the figures (an hour); PANEL=bars.parquet and FORECAST
 	@$(BIN)/python -m benchmarks.ensemble_scores
 	@$(BIN)/python -m benchmarks.retrodiction
 	@$(BIN)/python -m benchmarks.gpu_simulation
+	@$(BIN)/python -m benchmarks.conformal
+	@$(BIN)/python -m benchmarks.drift_detectors
 	@if [ -n "$(FORECAST_PANEL)" ]; then $(BIN)/python -m benchmarks.forecast_accuracy "$(FORECAST_PANEL)" \
 	  --freq $(FREQ) --season $(SEASON) --horizon $(HORIZON) --peers --sample 60; \
 	else echo "no series named, so no forecast_accuracy:" \
@@ -85,4 +87,5 @@ $(STAMP): requirements.lock pyproject.toml
 	fi
 	@$(BIN)/python -m pulse_assets.forecasting.warm
 	@$(BIN)/python -m pulse_assets.simulation.warm
+	@$(BIN)/python -m pulse_assets.trust.warm
 	@touch $(STAMP)

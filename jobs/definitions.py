@@ -19,6 +19,7 @@ from pulse_assets.trust import assets as trust
 from pulse_assets.trust import checks as trust_checks
 from pulse_assets.trust import evidence_assets as trust_evidence
 from pulse_assets.trust import evidence_checks as trust_evidence_checks
+from pulse_assets.trust import quality_checks as trust_quality_checks
 from pulse_resources.compute import Compute
 from pulse_resources.lake import TableContract
 from pulse_resources.lake.io_manager import delta_io_manager
@@ -26,7 +27,14 @@ from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.market import Market
 
 DOMAINS = (signals, forecasting, simulation, retrodiction, trust, trust_evidence, operations)
-CHECKS = (signals_checks, forecasting_checks, simulation_checks, trust_checks, trust_evidence_checks)
+CHECKS = (
+    signals_checks,
+    forecasting_checks,
+    simulation_checks,
+    trust_checks,
+    trust_evidence_checks,
+    trust_quality_checks,
+)
 
 
 def build_definitions(

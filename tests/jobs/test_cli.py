@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -13,6 +14,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from rich.console import Console
 
@@ -20,13 +23,15 @@ from jobs import terminal
 from jobs.cli import app, main
 from jobs.terminal import FAILED, OK, REFUSED, USAGE
 from pulse_assets.catalogue import TABLES
+from pulse_assets.trust.tables import LICENCES
 from pulse_resources.lake import Lake
+from pulse_resources.lake.partitions import Partitions
 from tests.assets.signals.bad_inputs import MATRIX, Bad, shown
 
 pytestmark = pytest.mark.slow
 
 WIDTH = 300
-COMMANDS = ("run", "backfill", "forecast", "simulate", "replay", "status", "show", "sources", "ui")
+COMMANDS = ("run", "backfill", "forecast", "simulate", "replay", "status", "show", "explain", "sources", "ui")
 DAYS = pd.bdate_range("2024-01-02", periods=150)
 
 
@@ -317,6 +322,48 @@ def test_a_table_that_was_never_made_is_one_clear_line(empty: World) -> None:
     assert said.code == FAILED
     assert said.is_one_clear_line
     assert "`pulse run` makes one" in said.err
+
+
+def test_explain_says_why_and_that_it_adds_up(world: World) -> None:
+    said = world.pulse("explain", "mine:AAA")
+    assert said.code == OK
+    assert re.search(r"^naive, 1 steps ahead: (licensed, tier C|fallback)  <- take this one$", said.out, re.MULTILINE)
+    assert "UNPROVEN: there is too little evidence to judge it" in said.out or "SKILL_NEG" in said.out
+    assert "every decision of the day adds up again from its row; the chain vouches for the day" in said.out
+
+
+def test_explain_finds_out_who_changed_a_decision(first_run: tuple[World, Said], tmp_path: Path) -> None:
+    forged = World(tmp_path / "world")
+    shutil.copytree(first_run[0].root, forged.root)
+    lake = Lake(str(forged.root / "lake"))
+    rows = lake.read(LICENCES)
+    day = max(rows["as_of"].to_pylist())
+    today = rows.filter(pc.equal(rows["as_of"], pa.scalar(day)))
+    states = pa.array(["licensed" for _ in range(len(today))])
+    lake.overwrite(
+        LICENCES, today.set_column(today.column_names.index("state"), "state", states), Partitions.of("as_of", [day])
+    )
+    said = forged.pulse("explain", "mine:AAA")
+    assert "DOES NOT ADD UP" in said.out
+    assert "THE CHAIN DOES NOT HOLD" in said.out
+    assert f"of {day} were changed after they were hashed" in said.out
+
+
+@pytest.mark.parametrize("words", [("explain", "nobody"), ("explain", "mine:AAA", "--as-of", "1995-01-02")])
+def test_explain_refuses_what_it_knows_nothing_about(world: World, words: tuple[str, ...]) -> None:
+    said = world.pulse(*words)
+    assert said.code == USAGE
+    assert said.is_one_clear_line
+
+
+def test_trust_is_shown_and_drawn_for_all_and_for_one(world: World, tmp_path: Path) -> None:
+    for words in (("show", "trust"), ("show", "trust", "mine:AAA")):
+        picture = tmp_path / f"{len(words)}.png"
+        said = world.pulse(*words, "--plot", str(picture))
+        assert said.code == OK
+        assert "Trust in forecasts of" in said.out
+        assert "Decisions as of" in said.out
+        assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -41,9 +41,15 @@ def smallest_factor(kind: str, freq: str) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def median(values: Floats) -> float:
+    """Return the median: NumPy's, compiled once rather than at every place that asks for it."""
+    return np.median(values)  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def robust_sd(values: Floats) -> float:
     """Return the median absolute deviation from the median, times 1.4826."""
-    return MAD_TO_SD * np.median(np.abs(values - np.median(values)))
+    return MAD_TO_SD * median(np.abs(values - median(values)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -70,25 +76,25 @@ def unit_jump(values: Floats, first: int, log_factor: float) -> float:
     for value in values:
         one_sign &= value * values[0] > 0 or ((value > 0) == (values[0] > 0) and value != 0)
     if one_sign and values[0] != 0:
-        return _level_jump(np.log(np.abs(values)), max(first, 1), log_factor / JUMP_Z)
-    return _scale_jump(values, max(first, 1), log_factor / JUMP_Z)
+        return _level_jump(np.log(np.abs(values)), max(first, 1), log_factor / JUMP_Z)  # type: ignore[no-any-return]
+    return _scale_jump(values, max(first, 1), log_factor / JUMP_Z)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _level_jump(logs: Floats, first: int, floor: float) -> float:
     """Return the largest z-score of a step that the median level before and after it confirms."""
-    steps = np.diff(logs)
+    steps = logs[1:] - logs[:-1]
     sd = robust_sd(steps)
     best = 0.0
     for at in range(max(first, FEWEST_BEFORE), len(logs)):
         after = min(len(logs) - at, AFTER)
-        # the fewer values confirm it, the larger a factor is asked for: cubed when there is one
-        noise = max(sd, floor * (1.0 + 2.0 / after**2))
+        # the fewer values confirm it, the larger a factor is asked for: its fourth power when there is one
+        noise = max(sd, floor * (1.0 + 3.0 / after**2))
         step = steps[at - 1]
         if abs(step) / noise <= best:
             continue
         before = logs[max(at - BEFORE, 0) : at]
-        shift = np.median(logs[at : at + after]) - np.median(before)
+        shift = median(logs[at : at + after]) - median(before)
         if shift * step <= 0:
             continue
         best = max(best, min(abs(step), abs(shift)) / max(noise, robust_sd(before)))
@@ -102,8 +108,9 @@ def _scale_jump(values: Floats, first: int, floor: float) -> float:
     if at < 0:
         return 0.0
     low, high = max(at - SCALE_BEFORE, 0), min(at + SCALE_AFTER, len(values))
+    steps = values[1:] - values[:-1]
     level = _scale_shift(values[low:at], values[at:high], floor)
-    step = _scale_shift(np.diff(values[low:at]), np.diff(values[at:high]), floor)
+    step = _scale_shift(steps[low : at - 1], steps[at : high - 1], floor)
     return min(abs(level), abs(step)) if level * step > 0 else 0.0
 
 
@@ -135,4 +142,4 @@ def _scale_shift(before: Floats, after: Floats, floor: float) -> float:
     if min(len(old), len(new)) < SCALE_FEWEST - 1:
         return 0.0
     noise = max(robust_sd(old), robust_sd(new)) * MEDIAN_SE * math.sqrt(1.0 / len(old) + 1.0 / len(new))
-    return (np.median(new) - np.median(old)) / max(noise, floor)
+    return (median(new) - median(old)) / max(noise, floor)  # type: ignore[no-any-return]

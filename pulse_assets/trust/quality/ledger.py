@@ -145,6 +145,7 @@ def _steps(freq: Texts, calendar: Texts, first: Ints, of: Ints, ds: Ints) -> Int
             raise ValueError(f"freq {name!r} of {int(ours.sum())} series is none of h, D, B, W, MS, QS, YS")
         mine = ours[of]
         start = first[of[mine]].astype("datetime64[us]")
-        when = ds[mine].astype("datetime64[us]") + HALF_STEP.get(name, np.timedelta64(0, "us"))
+        late = HALF_STEP.get(name, np.timedelta64(0, "us"))
+        when = np.asarray(ds[mine].astype("datetime64[us]") + late, "datetime64[us]")
         step[mine] = steps_between(start, when, name, exchange)
     return step

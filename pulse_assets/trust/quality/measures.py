@@ -174,8 +174,8 @@ def _overdue(ledger: Ledger, of: dict[str, Floats], ends: Ints) -> Floats:
         newest = of["newest_ds"][chosen].astype(np.int64)
         by_now = np.broadcast_to(ends, some.shape)[chosen] - of["longest_lag"][chosen].astype(np.int64) - 1
         later = np.maximum(by_now, newest)
-        times = (array.astype("datetime64[us]") for array in (newest, later))
-        overdue[chosen] = steps_between(*times, freq, calendar)
+        first, last = (array.astype("datetime64[us]") for array in (newest, later))
+        overdue[chosen] = steps_between(first, last, freq, calendar)
     return overdue
 
 

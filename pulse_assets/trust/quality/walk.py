@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pulse_assets.trust.quality.jumps import unit_jump
+from pulse_assets.trust.quality.jumps import median, unit_jump
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -143,14 +143,16 @@ def _figures(
     places, inside = _newest_places(value, step, newest, window)
     recent = value[places]
     out[NEWEST_DS] = ds[newest]
-    lags = released[places[-inside:]] - ds[places[-inside:]]
-    out[LONGEST_LAG] = lags.max()
-    seen = 1 + (np.diff(step[places[-inside:]]) > 0).sum()
+    start, seen = len(places) - inside, 0
+    for number in range(start, len(places)):
+        place = places[number]
+        seen += number == start or step[place] > step[places[number - 1]]
+        out[LONGEST_LAG] = max(out[LONGEST_LAG], released[place] - ds[place])
     out[DUE] = min(step[newest] - step[places[0]] + 1, window)
     out[MISSING] = out[DUE] - seen
     _stillness(out, value, recent, inside, newest)
-    _revisions(out, first[places[-inside:]], recent, inside)
-    out[JUMP_Z] = unit_jump(recent, len(recent) - inside, log_factor)
+    _revisions(out, first[places[start:]], recent)
+    out[JUMP_Z] = unit_jump(recent, start, log_factor)
     return out
 
 
@@ -182,21 +184,27 @@ def _stillness(out: Floats, value: Floats, recent: Floats, inside: int, newest: 
             break
         run += 1
     out[FLAT_RUN] = run
-    flat = np.diff(recent) == 0
-    counted = min(inside, len(flat))
-    out[FLAT_SHARE] = flat[len(flat) - counted :].sum() / counted if counted else 0.0
-    before = flat[: max(len(recent) - run, 0)]
-    still = (before.sum() + 1.0) / (len(before) + 2.0)
-    out[FLAT_SURPRISE] = np.inf if run >= len(recent) else -(run - 1) * math.log(still)
+    counted = min(inside, len(recent) - 1)
+    still = usual = 0
+    for place in range(1, len(recent)):
+        flat = recent[place] == recent[place - 1]
+        still += flat and place >= len(recent) - counted
+        usual += flat and place <= len(recent) - run
+    out[FLAT_SHARE] = still / counted if counted else 0.0
+    before = max(len(recent) - run, 0)
+    chance = (usual + 1.0) / (before + 2.0)
+    out[FLAT_SURPRISE] = np.inf if run >= len(recent) else -(run - 1) * math.log(chance)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _revisions(out: Floats, first: Floats, recent: Floats, inside: int) -> None:
+def _revisions(out: Floats, first: Floats, recent: Floats) -> None:
     """Fill in which share of the window was revised, and by how many usual steps."""
-    changes = np.abs(recent[len(recent) - inside :] - first)
-    revised = changes > 0
-    out[REVISION_RATE] = revised.sum() / inside
-    usual = np.median(np.abs(np.diff(recent))) if len(recent) > 1 else 0.0
-    if revised.any() and usual > 0:
-        size = changes[revised].mean() / usual
-        out[REVISION_SIZE] = size if math.isfinite(size) else np.nan
+    start, revised, total = len(recent) - len(first), 0, 0.0
+    for place in range(len(first)):
+        change = abs(recent[start + place] - first[place])
+        revised += change > 0
+        total += change
+    out[REVISION_RATE] = revised / len(first)
+    usual = median(np.abs(recent[1:] - recent[:-1])) if len(recent) > 1 else 0.0
+    if revised and usual > 0 and math.isfinite(total / usual):
+        out[REVISION_SIZE] = total / revised / usual

@@ -1,4 +1,4 @@
-"""The sequential test: few false alarms whatever the stream is like, quick where it shifts, the same however it is cut."""
+"""The sequential test: few false alarms whatever the stream is like, quick where it shifts, the same however cut."""
 
 import numpy as np
 import pytest

@@ -63,7 +63,7 @@ def plain_jump(values: np.ndarray, first: int, log_factor: float) -> float:
     for at in range(max(first, 4), len(logs)):
         after, before = logs[at : at + 10], logs[max(at - 20, 0) : at]
         step, shift = logs[at] - logs[at - 1], np.median(after) - np.median(before)
-        floor = log_factor / 8 * (1 + 2 / len(after) ** 2)
+        floor = log_factor / 8 * (1 + 3 / len(after) ** 2)
         noise = max(floor, plain_sd(np.diff(logs)), plain_sd(before))
         found.append(min(abs(step), abs(shift)) / noise if step * shift > 0 else 0.0)
     return max(found)
