@@ -37,7 +37,7 @@ def explain(lake: Lake, which: str, as_of: date | None) -> str:
     )
     if not len(ours):
         raise ConfigError(
-            f"nothing was decided about {unique_id} on {day}: that day was not computed, or the series was not known yet"
+            f"nothing was decided about {unique_id} on {day}: the day was not computed, or the series not known yet"
         )
     this = today & (pc.field("unique_id") == unique_id)
     chain = lake.read(LICENCE_CHAIN)

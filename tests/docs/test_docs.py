@@ -75,6 +75,15 @@ def test_the_how_to_on_simulation_runs_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_how_to_on_trust_runs_as_written(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "trust.md"
+    said = "".join(execute(language, code, tmp_path, {}) for language, code in blocks(page))
+    assert "the chain vouches for the day" in said
+    assert (tmp_path / "jnj.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
 def test_the_how_to_on_models_runs_as_written(tmp_path: Path) -> None:
     page = ROOT / "docs" / "how-to" / "add-a-model.md"
     said = "".join(execute(language, code, tmp_path, {}) for language, code in blocks(page))

@@ -26,7 +26,7 @@ STEP = 0.02
 CENTRE = 0.25
 """How much less it moves where the interval lies: chasing every turn of luck would cost more than a bias does."""
 OWN, OWN_SHARE = 50, 0.3
-"""Independent scores from which on a row's own quantiles count for their share; the rest is the pool's shape at its scale."""
+"""Independent scores from which on own quantiles count for their share; the rest is the pool's shape at own scale."""
 LENT = 20
 """Scores that the pool's scale counts for."""
 EDGE, BEYOND = 0.002, 20.0

@@ -43,13 +43,13 @@ def smallest_factor(kind: str, freq: str) -> float:
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def median(values: Floats) -> float:
     """Return the median: NumPy's, compiled once rather than at every place that asks for it."""
-    return np.median(values)  # type: ignore[no-any-return]
+    return np.median(values)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def robust_sd(values: Floats) -> float:
     """Return the median absolute deviation from the median, times 1.4826."""
-    return MAD_TO_SD * median(np.abs(values - median(values)))
+    return MAD_TO_SD * median(np.abs(values - median(values)))  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
