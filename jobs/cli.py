@@ -24,6 +24,45 @@ app = typer.Typer(
 )
 
 
+models = typer.Typer(
+    help="Trained models in the registry: list them, promote one, roll one back.", no_args_is_help=True
+)
+app.add_typer(models, name="models", epilog=EXIT_CODES)
+AsOf = Annotated[
+    datetime | None,
+    typer.Option("--as-of", formats=["%Y-%m-%d"], help="Origins after this day take it; default: the newest day"),
+]
+Model = Annotated[str, typer.Argument(help="Registered name, or a family such as 'B price'")]
+
+
+@models.command("list", epilog=EXIT_CODES)
+def list_models() -> None:
+    """Show all versions with their aliases, what they have learned from, and which one serves."""
+    from jobs import commands
+
+    commands.list_models()
+
+
+@models.command("promote", epilog=EXIT_CODES)
+def promote_model(
+    which: Model,
+    version: Annotated[str, typer.Argument(help="Version number, or an alias such as challenger")],
+    as_of: AsOf = None,
+) -> None:
+    """Make a version the champion, in the registry and for the forecasts to come."""
+    from jobs import commands
+
+    commands.move_model(which, version, as_of.date() if as_of else None)
+
+
+@models.command("rollback", epilog=EXIT_CODES)
+def roll_model_back(which: Model, as_of: AsOf = None) -> None:
+    """Make the previous champion the champion again."""
+    from jobs import commands
+
+    commands.move_model(which, None, as_of.date() if as_of else None)
+
+
 @app.command(epilog=EXIT_CODES)
 def run(
     as_of: Annotated[

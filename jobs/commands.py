@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -127,6 +127,28 @@ def explain(which: str, as_of: date | None) -> None:
 
     with opened() as pipeline:
         terminal.console.print(explained(pipeline.lake, which, as_of), markup=False, soft_wrap=True, highlight=False)
+
+
+def list_models() -> None:
+    """Print the versions of all models in the registry."""
+    from jobs.models import list_models as listed
+
+    with opened() as pipeline:
+        _print_view(listed(pipeline.lake, Settings.from_environment().registry()), 1_000)
+
+
+def move_model(which: str, version: str | None, as_of: date | None) -> None:
+    """Promote a version of a model, or roll the model back where none is named."""
+    from jobs.models import promote, rollback
+
+    now = datetime.now(UTC)
+    with opened() as pipeline:
+        registry = Settings.from_environment().registry()
+        if version is None:
+            said = rollback(pipeline.lake, registry, which, now=now, as_of=as_of)
+        else:
+            said = promote(pipeline.lake, registry, which, version, now=now, as_of=as_of)
+    terminal.console.print(said, markup=False, soft_wrap=True)
 
 
 def watched(what: str, steps: int, launch: object) -> Outcome:

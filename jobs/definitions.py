@@ -19,14 +19,16 @@ from pulse_assets.trust import assets as trust
 from pulse_assets.trust import checks as trust_checks
 from pulse_assets.trust import evidence_assets as trust_evidence
 from pulse_assets.trust import evidence_checks as trust_evidence_checks
+from pulse_assets.trust import models_assets
 from pulse_assets.trust import quality_checks as trust_quality_checks
 from pulse_resources.compute import Compute
 from pulse_resources.lake import TableContract
 from pulse_resources.lake.io_manager import delta_io_manager
 from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.market import Market
+from pulse_resources.registry import Registry
 
-DOMAINS = (signals, forecasting, simulation, retrodiction, trust, trust_evidence, operations)
+DOMAINS = (signals, forecasting, simulation, retrodiction, trust, trust_evidence, models_assets, operations)
 CHECKS = (
     signals_checks,
     forecasting_checks,
@@ -42,6 +44,7 @@ def build_definitions(
     lake: DeltaLake | None = None,
     compute: Compute | None = None,
     market: Market | None = None,
+    registry: Registry | None = None,
     contracts: Sequence[TableContract] = TABLES,
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec] = (),
     checks: Sequence[dg.AssetChecksDefinition] = (),
@@ -50,7 +53,7 @@ def build_definitions(
 
     Parameters
     ----------
-    lake, compute, market
+    lake, compute, market, registry
         Resources that replace the ones of the environment.
     contracts
         Tables that the IO manager knows.
@@ -59,7 +62,7 @@ def build_definitions(
     """
     settings = Settings.from_environment()
     return dg.Definitions(
-        assets=[*dg.load_assets_from_modules(DOMAINS), simulation.KEPT, *assets],
+        assets=[*dg.load_assets_from_modules(DOMAINS), simulation.KEPT, models_assets.EVENTS, *assets],
         asset_checks=[*dg.load_asset_checks_from_modules(CHECKS), *checks],
         jobs=list(JOBS),
         schedules=list(SCHEDULES),
@@ -70,6 +73,7 @@ def build_definitions(
             "lake_io": delta_io_manager(contracts),
             "compute": compute or settings.compute(),
             "market": market or settings.market(),
+            "registry": registry or settings.registry(),
         },
     )
 

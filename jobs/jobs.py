@@ -41,6 +41,11 @@ retrodict = dg.define_asset_job(
     selection=dg.AssetSelection.assets(["gold", "retrodiction"]),
     description="Score the simulations that would have been made in the past, over a range of days",
 )
+register_models = dg.define_asset_job(
+    "register_models",
+    selection=dg.AssetSelection.assets(["ops", "models"]),
+    description="Train every panel model as of a day and keep it in the registry, with its evidence",
+)
 maintain_weekly = dg.define_asset_job(
     "maintain_weekly",
     selection=dg.AssetSelection.assets(["ops", "table_health"], ["ops", "lineage"]),
@@ -105,6 +110,6 @@ def _why(context: dg.RunFailureSensorContext) -> str:
     return "\n".join(lines) or context.failure_event.message or ""
 
 
-JOBS = (market_daily, forecast_daily, run_range, simulate_daily, retrodict, maintain_weekly)
+JOBS = (market_daily, forecast_daily, run_range, simulate_daily, retrodict, register_models, maintain_weekly)
 SCHEDULES = (market_weekdays, maintain_sundays)
 SENSORS = (automation, run_failed)

@@ -10,6 +10,7 @@ from pulse_resources.compute import Compute
 from pulse_resources.errors import ConfigError
 from pulse_resources.lake.resource import DeltaLake, default_root
 from pulse_resources.market import Market, read_sources
+from pulse_resources.registry import Registry
 
 Mode = Literal["inline", "threads", "local", "address"]
 
@@ -30,6 +31,10 @@ class Settings:
         ``PULSE_COMPUTE``: ``inline`` (default), ``threads``, ``local``, or the address of a Dask scheduler.
     device
         ``PULSE_DEVICE``: ``cpu`` (default), ``gpu``, or ``auto``: a GPU where there is one.
+    registry_address
+        ``MLFLOW_TRACKING_URI``: the model registry; default a SQLite file in ``home``.
+    artefact_root
+        ``MLFLOW_DEFAULT_ARTIFACT_ROOT``: where artefacts go unless a server keeps them; default a folder in ``home``.
     """
 
     root: str
@@ -37,6 +42,8 @@ class Settings:
     home: Path
     compute_mode: str
     device: str = "cpu"
+    registry_address: str = ""
+    artefact_root: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -48,6 +55,8 @@ class Settings:
             home=Path(environ.get("DAGSTER_HOME") or ".pulse").absolute(),
             compute_mode=environ.get("PULSE_COMPUTE", "inline"),
             device=environ.get("PULSE_DEVICE", "cpu"),
+            registry_address=environ.get("MLFLOW_TRACKING_URI", ""),
+            artefact_root=environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT", ""),
         )
 
     def lake(self) -> DeltaLake:
@@ -63,6 +72,10 @@ class Settings:
             The file at ``PULSE_CONFIG`` is wrong.
         """
         return Market(source_entries=read_sources(self.config))
+
+    def registry(self) -> Registry:
+        """Return the model registry; it is opened when it is first asked."""
+        return Registry(address=self.registry_address, home=str(self.home), artefact_root=self.artefact_root)
 
     def compute(self) -> Compute:
         """Return where blocks are computed.

@@ -8,6 +8,7 @@
     ├── PartitionError       (ValueError)    rows or keys outside the partitions that were asked for
     ├── TableMissingError    (LookupError)   a table that was never written, or a version that is gone
     ├── WriteConflictError   (RuntimeError)  concurrent writers won every attempt
+    ├── RegistryError        (RuntimeError)  the model registry is down, or lacks what was asked for
     ├── PermanentFailure     (RuntimeError)  trying again cannot help; never retried
     └── TransientFailure     (RuntimeError)  trying again may help; retried a bounded number of times
 
@@ -37,6 +38,10 @@ class TableMissingError(PulseError, LookupError):
 
 class WriteConflictError(PulseError, RuntimeError):
     """Concurrent writers won every attempt of a write."""
+
+
+class RegistryError(PulseError, RuntimeError):
+    """The model registry does not answer, lacks a model or alias, or keeps an artefact that is gone or damaged."""
 
 
 class PermanentFailure(PulseError, RuntimeError):  # noqa: N818 - the field's word for it

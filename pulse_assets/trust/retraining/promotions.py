@@ -19,7 +19,7 @@ def promotions_in_force(events: pa.Table) -> tuple[Promotion, ...]:
 
     A rollback takes the promotion away that has learned up to its ``trained_on``, for origins after the rollback's own
     day: what was promoted before that serves again, or else the refit of the quarter. A rollback of something that is
-    not in force changes nothing.
+    not in force changes nothing, nor does a promotion of what is.
 
     Parameters
     ----------
@@ -53,6 +53,8 @@ def promotions_in_force(events: pa.Table) -> tuple[Promotion, ...]:
                     f"the promotion of {family} on {after} does not say what it has learned from; expected a date in "
                     "trained_on of ops/model_events; restore the version of the table before it"
                 )
+            if stack[-1:] == [trained_on]:  # told twice
+                continue
             stack.append(trained_on)
         elif row["event"] == ROLLED_BACK and trained_on in stack:
             del stack[len(stack) - 1 - stack[::-1].index(trained_on)]
