@@ -65,7 +65,7 @@ def look_up(lake: Lake, as_of: date | None, series: str) -> OneSeries:
         unique_id,
         day,
         _newest_vintages(lake.read(SERIES, as_of=day, where=this)),
-        _licensed(lake.read(CALIBRATED, where=today), lake.read(LICENCES, where=today)),
+        _licensed(lake.read(CALIBRATED, where=today).drop_columns(["z", "rates"]), lake.read(LICENCES, where=today)),
         lake.read(SCORES, as_of=day, where=this, columns=SCORED),
         lake.read(MEMBER_WEIGHTS, as_of=day, where=this).sort_by("as_of"),
     )

@@ -20,13 +20,22 @@ from pulse_resources.sources.folder import FolderSource
 FRIDAY_EVENING = datetime(2024, 6, 28, 22, 30, tzinfo=UTC)
 TODAY = "2024-06-28"
 YESTERDAY = "2024-06-27"
-SERIES, FORECASTS, SCORES, LICENCES = (
-    dg.AssetKey(name.split("/")) for name in ("silver/series", "gold/forecasts", "gold/scores", "gold/licences")
+SERIES, FORECASTS, SCORES, CALIBRATED, CALIBRATED_SCORES, TRUST, QUALITY, DRIFT, LICENCES = (
+    dg.AssetKey(name.split("/"))
+    for name in (
+        *("silver/series", "gold/forecasts", "gold/scores", "gold/calibrated", "gold/calibrated_scores", "gold/trust"),
+        *("ops/data_quality", "ops/drift", "gold/licences"),
+    )
 )
 BLOCKING = {
     SERIES: ("matches_contract",),
     FORECASTS: ("matches_contract", "nothing_forecast_is_known"),
     SCORES: ("matches_contract",),
+    CALIBRATED: ("matches_contract", "lineage_is_complete"),
+    CALIBRATED_SCORES: ("matches_contract",),
+    TRUST: ("matches_contract",),
+    QUALITY: ("matches_contract",),
+    DRIFT: ("matches_contract",),
     LICENCES: ("matches_contract", "licence_gate"),
 }
 
@@ -63,7 +72,7 @@ class Operator:
             evaluation_time=FRIDAY_EVENING,
         )
         self.cursor = result.cursor
-        requested = {key: sorted(result.get_requested_partitions(key)) for key in (SERIES, FORECASTS, SCORES, LICENCES)}
+        requested = {key: sorted(result.get_requested_partitions(key)) for key in BLOCKING}
         return {key: partitions for key, partitions in requested.items() if partitions}
 
 
@@ -135,12 +144,11 @@ def test_mended_silver_launches_what_the_failed_check_held_back(operator: Operat
 
 def test_the_chain_goes_on_step_by_step_as_checks_pass(operator: Operator) -> None:
     operator.wrote(SERIES, TODAY)
-    assert operator.launched() == {FORECASTS: [TODAY]}
-    operator.wrote(FORECASTS, TODAY)
-    assert operator.launched() == {SCORES: [TODAY]}
-    operator.wrote(SCORES, TODAY)
-    assert operator.launched() == {LICENCES: [TODAY]}
-    operator.wrote(LICENCES, TODAY)
+    steps = ((FORECASTS, QUALITY), (SCORES,), (CALIBRATED, DRIFT), (CALIBRATED_SCORES,), (TRUST,), (LICENCES,))
+    for step in steps:
+        assert operator.launched() == {key: [TODAY] for key in step}
+        for key in step:
+            operator.wrote(key, TODAY)
     assert operator.launched() == {}
 
 
