@@ -336,6 +336,7 @@ def test_explain_says_why_and_that_it_adds_up(world: World) -> None:
 def test_explain_finds_out_who_changed_a_decision(first_run: tuple[World, Said], tmp_path: Path) -> None:
     forged = World(tmp_path / "world")
     shutil.copytree(first_run[0].root / "lake", forged.root / "lake")
+    forged.configure((first_run[0].root / "pulse.yaml").read_text())
     lake = Lake(str(forged.root / "lake"))
     rows = lake.read(LICENCES)
     day = max(rows["as_of"].to_pylist())
