@@ -35,7 +35,9 @@ FORECASTS = TableContract(
             Column(name, pa.float64(), f"Quantile at probability {int(name[1:]) / 1000:g}", "unit of the series")
             for name in QUANTILE_COLUMNS
         ),
-        Column("model_version", pa.string(), "Engine; of pulse also its panel, and the last day that it has learned from"),
+        Column(
+            "model_version", pa.string(), "Engine; of pulse also its panel, and the last day that it has learned from"
+        ),
         Column("data_version", pa.int64(), "Delta version of silver/series that it was made from"),
     ),
     key=("as_of", "unique_id", "model", "h"),
