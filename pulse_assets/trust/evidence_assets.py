@@ -59,7 +59,7 @@ def licence_chain(
     )
     commit = store.append(
         LICENCE_CHAIN,
-        lambda _: chain_rows(store.snapshot(), days, policy, context.run_id),
+        lambda _: chain_rows(store.snapshot(), days, policy, context.run.run_id),
         app_id="licence_chain",
         evidence=evidence_of(context),
     )
