@@ -8,50 +8,53 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse_assets.forecasting.tables import FORECASTS
-from pulse_assets.trust.conformal.issued import PENDING_DAYS
-from pulse_assets.trust.conformal.recalibrator import Recalibrator, Truths
+from pulse_assets.trust.conformal.cadence import cadence_of
+from pulse_assets.trust.conformal.recalibrator import Recalibrator
 from pulse_assets.trust.scoring import LOOKBACK
 from pulse_assets.trust.tables import CALIBRATED, SCORES
 from pulse_assets.trust.traits import frequencies
 from pulse_resources.lake import Snapshot
+from pulse_resources.lake.partitions import blocks_of
 
-Ints = npt.NDArray[np.int64]
-
-NEAR = timedelta(days=130)
-"""Scores of so many days fill the windows of daily series; slower ones are read farther back."""
-FAR = timedelta(days=2_000)
-PENDING = timedelta(days=PENDING_DAYS)
 LEARNED = ["as_of", "unique_id", "model", "h", "ds", "origin", "z"]
-CARRIED = ["as_of", "unique_id", "model", "h", "ds", "z", "rates"]
-STEPS_FULL = 60
+PENDING = ["as_of", "unique_id", "model", "h", "ds", "z"]
+RATED = ["unique_id", "model", "h", "rates"]
+FORECAST = [name for name in FORECASTS.schema.names if name != "data_version"]
+ROWS_A_READ = 300_000
+"""Scores that are held at once, about."""
+ROWS_A_PIECE = 40_000
+"""Forecasts that are moved at once, about."""
+ROWS_A_DAY = 15
+"""Scores or forecasts of a series on one day, about: three models, five horizons."""
+NEAR = (timedelta(days=4), timedelta(days=40), LOOKBACK)
+"""How far back the asset's newest own rows are looked for, in turn."""
 
 
 def calibrate_days(snapshot: Snapshot, blocks: list[list[date]]) -> Iterator[pa.Table]:
-    """Yield the rows of ``gold/calibrated`` for each block of days, ascending.
+    """Yield the rows of ``gold/calibrated`` of some days after another, ascending.
 
     Parameters
     ----------
     snapshot
         Where forecasts, scores and the asset's own earlier rows are read.
     blocks
-        Days, ascending.
+        Days, ascending; how they are cut does not matter, since rows are yielded as memory allows.
     """
     snapshot.pin(FORECASTS, SCORES, CALIBRATED)
-    recalibrator = _restored(snapshot, blocks[0][0], blocks[-1][-1])
-    for days in blocks:
-        inside = (pc.field("as_of") >= pa.scalar(days[0])) & (pc.field("as_of") <= pa.scalar(days[-1]))
-        scores = snapshot.read(SCORES, columns=LEARNED, where=inside)
-        forecasts = snapshot.read(FORECASTS, where=inside)
-        for day in days:
-            recalibrator.learn(Truths.of(scores.filter(pc.equal(scores["as_of"], pa.scalar(day)))), day)
-            rows = recalibrator.calibrate(forecasts.filter(pc.equal(forecasts["as_of"], pa.scalar(day))), day)
-            if len(rows):
-                yield _stamped(rows, snapshot)
+    first, last = blocks[0][0], blocks[-1][-1]
+    recalibrator = _restored(snapshot, first, frequencies(snapshot, first, last))
+    size = max(ROWS_A_PIECE // (max(len(recalibrator.rows.frequencies), 1) * ROWS_A_DAY), 1)
+    begin = first
+    for days in blocks_of([day for block in blocks for day in block], size):
+        scores = snapshot.read(SCORES, columns=LEARNED, where=_between(begin, days[-1]))
+        forecasts = snapshot.read(FORECASTS, columns=FORECAST, where=_between(days[0], days[-1]))
+        rows, begin = recalibrator.calibrate(scores, forecasts), days[-1] + timedelta(days=1)
+        if len(rows):
+            yield _stamped(rows, snapshot)
 
 
 def _stamped(rows: pa.Table, snapshot: Snapshot) -> pa.Table:
@@ -61,51 +64,63 @@ def _stamped(rows: pa.Table, snapshot: Snapshot) -> pa.Table:
     return CALIBRATED.cast(rows)
 
 
-def _restored(snapshot: Snapshot, first: date, last: date) -> Recalibrator:
-    """Return what had been learned before the first day: windows from scores, rates and thresholds from own rows."""
-    recalibrator = Recalibrator(frequencies(snapshot, first, last))
-    past = _past_scores(snapshot, first)
-    own = _own_rows(snapshot, first)
-    newest = pc.max(own["as_of"]).as_py() if len(own) else None
-    before = pa.scalar(newest, pa.date32()) if newest else pa.scalar(first, pa.date32())
-    taught = past.filter(pc.less_equal(past["as_of"], before)) if newest else past
-    for day, truths in _by_day(taught):
-        recalibrator.fill(truths, day)
+def _restored(snapshot: Snapshot, first: date, freqs: dict[str, str]) -> Recalibrator:
+    """Return what had been learned before a day: windows from scores, rates and thresholds from own rows."""
+    recalibrator = Recalibrator(freqs)
+    newest = _newest_before(snapshot, first)
+    yesterday = first - timedelta(days=1)
+    alike: dict[tuple[int, int], list[str]] = {}
+    for name in sorted(freqs):
+        alike.setdefault(cadence_of(freqs[name])[:2], []).append(name)
+    for (memory, patience), names in sorted(alike.items()):
+        ours = pc.scalar(True) if len(alike) == 1 else pc.field("unique_id").isin(pa.array(names, pa.string()))
+        since = first - timedelta(days=memory)
+        for scores in _past_scores(snapshot, since, newest or yesterday, ours, len(names)):
+            recalibrator.learn(scores, judged=False)
+        if newest:
+            for own in _pending(snapshot, newest, timedelta(days=patience), ours, len(names)):
+                recalibrator.remember(own)
+        pa.default_memory_pool().release_unused()  # else Arrow keeps what was read
     if newest:
-        recalibrator.restore(own.sort_by("as_of"), newest)
-        for day, truths in _by_day(past.filter(pc.greater(past["as_of"], before))):
-            recalibrator.learn(truths, day)
+        recalibrator.restore(snapshot.read(CALIBRATED, columns=RATED, where=_between(newest, newest)))
+        for scores in _past_scores(snapshot, newest + timedelta(days=1), yesterday, pc.scalar(True), len(freqs)):
+            recalibrator.learn(scores)
     return recalibrator
 
 
-def _by_day(scores: pa.Table) -> Iterator[tuple[date, Truths]]:
-    for day in sorted(pc.unique(scores["as_of"]).to_pylist()):
-        yield day, Truths.of(scores.filter(pc.equal(scores["as_of"], pa.scalar(day))))
+def _newest_before(snapshot: Snapshot, first: date) -> date | None:
+    """Return the last day before another that has own rows, if one of the last two years has."""
+    for back in NEAR:
+        own = snapshot.read(CALIBRATED, columns=["as_of"], where=_between(first - back, first - timedelta(days=1)))
+        if len(own):
+            newest: date = pc.max(own["as_of"]).as_py()
+            return newest
+    return None
 
 
-def _past_scores(snapshot: Snapshot, first: date) -> pa.Table:
-    """Return scores known before a day: all of the last months, and of series with few of them all that count."""
-    before = pc.field("as_of") < pa.scalar(first)
-    near = snapshot.read(SCORES, columns=LEARNED, where=before & (pc.field("as_of") >= pa.scalar(first - NEAR)))
-    far = before & (pc.field("as_of") < pa.scalar(first - NEAR)) & (pc.field("as_of") >= pa.scalar(first - FAR))
-    counts = near.group_by(["unique_id", "model", "h"]).aggregate([("ds", "count_distinct")])
-    full = counts.group_by("unique_id").aggregate([("ds_count_distinct", "min")])
-    enough = full.filter(pc.greater_equal(full["ds_count_distinct_min"], STEPS_FULL))["unique_id"]
-    rest = snapshot.read(SCORES, columns=LEARNED, where=far & ~pc.field("unique_id").isin(enough.combine_chunks()))
-    return pa.concat_tables([rest, near]).sort_by("as_of")
+def _past_scores(snapshot: Snapshot, since: date, until: date, ours: pc.Expression, series: int) -> Iterator[pa.Table]:
+    """Yield scores of some series, days ascending, about so many at a time as memory should hold."""
+    for inside in _spans(since, until, series):
+        yield snapshot.read(SCORES, columns=LEARNED, where=inside & ours)
 
 
-def _own_rows(snapshot: Snapshot, first: date) -> pa.Table:
-    """Return own rows of earlier origins whose truths may still come: near ones, and older ones of slow series."""
-    before = (pc.field("as_of") < pa.scalar(first)) & (pc.field("as_of") >= pa.scalar(first - LOOKBACK))
-    keys = snapshot.read(CALIBRATED, columns=["as_of"], where=before)
-    newest = pc.max(keys["as_of"]).as_py()
-    if newest is None:
-        return snapshot.read(CALIBRATED, columns=CARRIED, where=pc.scalar(False))
-    recent = pc.field("as_of") >= pa.scalar(newest - PENDING)
-    ahead = pc.field("ds") >= pa.scalar(_microseconds(newest - PENDING), pa.timestamp("us", "UTC"))
-    return snapshot.read(CALIBRATED, columns=CARRIED, where=before & (recent | ahead))
+def _pending(
+    snapshot: Snapshot, newest: date, patience: timedelta, ours: pc.Expression, series: int
+) -> Iterator[pa.Table]:
+    """Yield own rows whose truths may still come: of older origins if they speak of recent events, then recent ones."""
+    since = newest - patience
+    event = pa.scalar(int(np.datetime64(since, "us").astype(np.int64)), pa.timestamp("us", "UTC"))
+    older = _between(newest - LOOKBACK, since - timedelta(days=1)) & (pc.field("ds") >= event)
+    for inside in (older, *_spans(since, newest, series)):
+        yield snapshot.read(CALIBRATED, columns=PENDING, where=inside & ours)
 
 
-def _microseconds(day: date) -> int:
-    return int(np.datetime64(day, "us").astype(np.int64))
+def _spans(since: date, until: date, series: int) -> Iterator[pc.Expression]:
+    step = timedelta(days=max(ROWS_A_READ // (max(series, 1) * ROWS_A_DAY), 1))
+    while since <= until:
+        yield _between(since, min(since + step, until))
+        since += step + timedelta(days=1)
+
+
+def _between(first: date, last: date) -> pc.Expression:
+    return (pc.field("as_of") >= pa.scalar(first)) & (pc.field("as_of") <= pa.scalar(last))

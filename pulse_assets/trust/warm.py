@@ -8,7 +8,8 @@ import numpy as np
 from pulse_assets.numerics.normal_scores import KNOTS, normal_scores, values_at
 from pulse_assets.trust.belief.targets import MEASURES, Targets
 from pulse_assets.trust.belief.windows import Reach, say
-from pulse_assets.trust.conformal.adaptive import fresh_state, learn, thresholds
+from pulse_assets.trust.conformal.learning import Arrived, await_truths, fresh_state, learn
+from pulse_assets.trust.conformal.thresholds import issue
 from pulse_assets.trust.detection.cusum import REFERENCE, fresh_streams, watch
 
 
@@ -17,9 +18,9 @@ def main() -> None:
     started = time.perf_counter()
     one, forecast = np.zeros(1, np.int64), KNOTS[None, :].copy()
     values_at(forecast, normal_scores(forecast, np.zeros(1))[:, None])
-    state = fresh_state(1)
-    learn(state, one, np.zeros(1), forecast, one + 1, 0)
-    thresholds(state, one, forecast, one + 1, 0)
+    state = await_truths(fresh_state(1), one, one, forecast.astype(np.float32), one, one + 1)
+    learn(state, Arrived(one, one, one + 1, np.zeros(1)), np.zeros(1))
+    issue(state, one, one, one + 1, one)
     streams = fresh_streams(1)
     for value in range(REFERENCE + 2):
         watch(streams, one, np.array([float(value % 7)]))

@@ -30,6 +30,12 @@ def test_scores_of_values_are_the_scores_where_the_forecast_rises(forecasts: np.
     assert np.allclose(found[rising], z[rising, 0], atol=1e-3)
 
 
+@given(forecasts=FORECASTS, z=arrays(np.float64, (4, 5), elements=st.floats(-2.3, 2.3)))
+def test_between_the_outer_quantiles_values_are_interpolated(forecasts: np.ndarray, z: np.ndarray) -> None:
+    plain = [np.interp(scores, KNOTS, row) for scores, row in zip(z, forecasts, strict=True)]
+    np.testing.assert_allclose(values_at(forecasts, z), plain, rtol=1e-9, atol=1e-6)
+
+
 def test_ties_take_the_middle_of_their_scores() -> None:
     forecast = np.concatenate(([-3.0, -2.0], np.zeros(19), [2.0, 3.0]))[None, :]
     assert normal_scores(forecast, np.zeros(1)).item() == pytest.approx(0, abs=1e-12)

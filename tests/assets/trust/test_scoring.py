@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulse_assets.forecasting.tables import FORECASTS
+from pulse_assets.numerics.normal_scores import normal_scores
 from pulse_assets.numerics.quantiles import QUANTILE_COLUMNS
 from pulse_assets.numerics.scores import weighted_interval_score
 from pulse_assets.trust.scoring import LOOKBACK, first_releases, lookback, score, wanted_forecasts
@@ -90,6 +91,7 @@ def test_scores_equal_a_slow_merge(forecast_rows: list[Forecast], truth_rows: li
     quantiles = slow[list(QUANTILE_COLUMNS)].to_numpy(float)
     np.testing.assert_array_equal(found["error"], slow["y"].to_numpy(float) - slow["q500"].to_numpy(float))
     np.testing.assert_array_equal(found["wis"], weighted_interval_score(quantiles, slow["y"].to_numpy(float)))
+    np.testing.assert_array_equal(found["z"], normal_scores(quantiles, slow["y"].to_numpy(float)))
     inside = (slow["q100"] <= slow["y"]) & (slow["y"] <= slow["q900"])
     assert found["covered_80"].tolist() == inside.tolist()
 
