@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
 from pulse_assets.trust.evidence_tables import LICENCE_CHAIN
-from pulse_assets.trust.licensing.chain import by_day, chain_problems, day_problems
+from pulse_assets.trust.licensing.chain import verify
 from pulse_assets.trust.tables import CALIBRATED, CALIBRATED_SCORES, LICENCE_VALUE, LICENCES, SCORES, TRUST
 from pulse_resources.lake import Lake
 from pulse_resources.lake.resource import DeltaLake
@@ -76,7 +76,7 @@ def chain_holds(lake: dg.ResourceParam[DeltaLake]) -> dg.AssetCheckResult:
     chain = store.read(LICENCE_CHAIN)
     days = sorted(set(chain["as_of"].to_pylist()))[-CHAINED_DAYS:]
     written = store.read(LICENCES, where=pc.field("as_of").isin(pa.array(days, pa.date32())))
-    problems = [*chain_problems(chain), *day_problems(chain, by_day(written))]
+    problems = verify(chain, written, days)
     return dg.AssetCheckResult(
         passed=not problems,
         severity=dg.AssetCheckSeverity.ERROR,

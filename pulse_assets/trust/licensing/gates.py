@@ -20,6 +20,10 @@ Bools = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
 
 NAIVE = "naive"
+LEARNS_NOTHING = (NAIVE, "seasonal_naive")
+"""Models without an age; any other whose age is unknown cannot be traced."""
+EVEN = 0.5
+"""Probability with which naive beats itself: what other models' trust is compared with where both are open."""
 REASONS = {
     "DQ_EMPTY": "it has no usable values",
     "DQ_STALE": "nothing new became known for longer than its frequency allows",
@@ -33,7 +37,7 @@ REASONS = {
     "COV_LOW": "80 % intervals caught clearly fewer truths than they claim",
     "COV_HIGH": "80 % intervals caught clearly more truths than they claim",
     "SKILL_NEG": "it is less likely than not to beat the naive forecast",
-    "REVISION_HIGH": "most of its values are revised after release",
+    "REVISION_HIGH": "what is told first is later revised by too much",
     "MODEL_STALE": "the model has not learned for too long",
     "LINEAGE_MISSING": "it cannot be traced to a model and table versions",
     "HYSTERESIS": "it earned this rank, but not at seven origins in a row yet",
@@ -45,6 +49,8 @@ REJECTED, HELD, TIER_C, TIER_B, TIER_A = range(5)
 TIERS = {TIER_C: "C", TIER_B: "B", TIER_A: "A"}
 DRIFTS = ("none", "learning", "warn", "alarm")
 """From best to worst; ``learning`` is no fault."""
+VERSIONS = ("forecasts_version", "trust_version", "quality_version", "drift_version")
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Evidence:
     model_age_days
         NaN for models that learn nothing.
     traced
-        Whether model and table versions are known.
+        Whether all table versions are known.
     floor
         Lowest rank earned at the six origins before, :data:`HELD` where one is missing.
     """
@@ -97,27 +103,36 @@ class Decisions:
     reasons: Texts
 
 
-def decide(evidence: Evidence, policy: Policy) -> Decisions:
+def decide(evidence: Evidence, policy: Policy, chosen: Bools | None = None) -> Decisions:
     """Run the gates, then choose for each series and bucket the row to serve.
 
     Rows do not depend on each other but for ``fallback`` and ``serve``, nor on their order.
+
+    Parameters
+    ----------
+    evidence
+        Rows of one day.
+    policy
+        Thresholds.
+    chosen
+        Which rows were chosen among all of the day, shape ``(N,)``, where only some are here; None: choose.
     """
     hits = gate_hits(evidence, policy)
     earned = ranks(evidence, hits, policy)
     rank = np.minimum(earned, np.maximum(evidence.floor, HELD))
     hits["HYSTERESIS"] = rank < earned
-    rejected, licensed = rank == REJECTED, rank >= TIER_C
-    best = _best(evidence, rank)
-    fallback = best & ~licensed & (rank == HELD)
+    serve = _open(evidence, rank) & (_best(evidence, rank) if chosen is None else chosen)
+    tier = np.array([TIERS.get(one) for one in rank.tolist()], object)
+    return Decisions(_states(evidence, rank, serve, policy), tier, serve, earned, joined(hits))
+
+
+def _states(evidence: Evidence, rank: Ints, serve: Bools, policy: Policy) -> Texts:
     targets = np.nan_to_num(evidence.targets)
-    state = np.select(
-        [rejected, fallback, licensed, targets == 0, targets < policy.min_targets],
-        ["rejected", "fallback", "licensed", "draft", "scored"],
+    return np.select(
+        [rank == REJECTED, rank >= TIER_C, serve, targets == 0, targets < policy.min_targets],
+        ["rejected", "licensed", "fallback", "draft", "scored"],
         "held",
     ).astype(object)
-    tier = np.array([TIERS.get(one) for one in rank.tolist()], object)
-    serve = best & (licensed | fallback)
-    return Decisions(state, tier, np.asarray(serve), earned, joined(hits))
 
 
 def gate_hits(evidence: Evidence, policy: Policy) -> dict[str, Bools]:
@@ -125,29 +140,43 @@ def gate_hits(evidence: Evidence, policy: Policy) -> dict[str, Bools]:
     flags = {code: _flagged(evidence.quality_flags, code) for code in REJECTING[:5]}
     flags |= {code: _flagged(evidence.forecast_flags, code) for code in REJECTING[5:]}
     is_naive = evidence.model == NAIVE
-    missing = ~(evidence.targets >= policy.min_targets)
-    for needed in (evidence.coverage_80, evidence.coverage_80_q, evidence.quality):
-        missing |= ~np.isfinite(needed)
-    missing |= ~is_naive & ~np.isfinite(evidence.trust)
-    missing |= ~np.isin(evidence.drift, DRIFTS)
+    ageless = ~(evidence.model_age_days >= 0) & ~np.isin(evidence.model, LEARNS_NOTHING)
     off = evidence.coverage_80_q < policy.coverage_q
     return {
         **flags,
-        "UNPROVEN": missing,
+        "UNPROVEN": _unproven(evidence, is_naive, policy),
         "DRIFT_ALARM": evidence.drift == "alarm",
         "COV_LOW": off & (evidence.coverage_80 < 0.8 - policy.coverage_band),
         "COV_HIGH": off & (evidence.coverage_80 > 0.8 + policy.coverage_band),
         "SKILL_NEG": ~is_naive & (evidence.trust < policy.tier_c),
         "REVISION_HIGH": _flagged(evidence.quality_flags, "REVISION_HIGH"),
         "MODEL_STALE": evidence.model_age_days > policy.model_age_days,
-        "LINEAGE_MISSING": ~evidence.traced,
+        "LINEAGE_MISSING": ~evidence.traced | ageless,
     }
 
 
+def _unproven(evidence: Evidence, is_naive: Bools, policy: Policy) -> Bools:
+    proven = (evidence.targets >= policy.min_targets) & np.isfinite(evidence.targets)
+    for share in (evidence.coverage_80, evidence.coverage_80_q, evidence.quality):
+        proven &= _is_share(share)
+    proven &= is_naive | (_is_share(evidence.trust) & np.isfinite(evidence.skill))
+    return np.asarray(~(proven & np.isin(evidence.drift, DRIFTS)))
+
+
+def _is_share(values: Floats) -> Bools:
+    return (values >= -ROUNDING) & (values <= 1 + ROUNDING)
+
+
 def ranks(evidence: Evidence, hits: dict[str, Bools], policy: Policy) -> Ints:
-    """Return the rank that the evidence of the day alone earns; naive is never above C."""
-    trust = np.where(evidence.model == NAIVE, policy.tier_c, evidence.trust)
+    """Return the rank that the evidence of the day alone earns.
+
+    Naive is never above C, nor what did not beat it over the window: a copy of naive may be trusted as far as its
+    panel is, but no further than naive.
+    """
+    is_naive = evidence.model == NAIVE
+    trust = np.where(is_naive, policy.tier_c, evidence.trust)
     earned = np.where(trust >= policy.tier_a, TIER_A, np.where(trust >= policy.tier_b, TIER_B, TIER_C))
+    earned = np.where(is_naive | ~(evidence.skill > 0), np.minimum(earned, TIER_C), earned)
     held = np.any([hit for code, hit in hits.items() if code not in REJECTING], axis=0)
     earned = np.where(held | ~(trust >= policy.tier_c), HELD, earned)
     rejected = np.any([hits[code] for code in REJECTING], axis=0)
@@ -166,13 +195,19 @@ def joined(hits: dict[str, Bools]) -> Texts:
 
 
 def _flagged(flags: Texts, code: str) -> Bools:
-    return np.array([code in text.split() for text in flags], bool)
+    known = {text: code in text.split() for text in set(flags)}
+    return np.array([known[text] for text in flags], bool)
+
+
+def _open(evidence: Evidence, rank: Ints) -> Bools:
+    """Return what may be served: what is licensed, and naive where that is held."""
+    return np.asarray((rank >= TIER_C) | ((evidence.model == NAIVE) & (rank == HELD)))
 
 
 def _best(evidence: Evidence, rank: Ints) -> Bools:
-    """Return the one row of each series and bucket that may be served: best rank, then trust, then skill.
+    """Return the best row of each series and bucket: of those that may be served by rank, then trust, then skill.
 
-    Where nothing is licensed only naive may be served. Naive wins ties, then the first in alphabetical order.
+    Naive beside itself has even odds and no skill, and wins ties; then the first in alphabetical order does.
     """
     count = len(rank)
     if not count:
@@ -180,21 +215,23 @@ def _best(evidence: Evidence, rank: Ints) -> Bools:
     is_naive = evidence.model == NAIVE
     group = np.unique([f"{one}\n{other}" for one, other in zip(evidence.unique_id, evidence.bucket, strict=True)],
                       return_inverse=True)[1]  # fmt: skip
-    open_ = (rank >= TIER_C) | (is_naive & (rank == HELD))
-    trust, skill = (np.nan_to_num(values, nan=-np.inf) for values in (evidence.trust, evidence.skill))
-    order = np.lexsort((evidence.model.astype(str), ~is_naive, -skill, -trust, -rank, ~open_, group))
+    trust, skill = (
+        np.where(is_naive, even, np.nan_to_num(values, nan=-np.inf))
+        for values, even in ((evidence.trust, EVEN), (evidence.skill, 0.0))
+    )
+    order = np.lexsort((evidence.model.astype(str), ~is_naive, -skill, -trust, -rank, ~_open(evidence, rank), group))
     first = np.ones(count, bool)
     first[1:] = np.diff(group[order]) != 0
     best = np.zeros(count, bool)
     best[order[first]] = True
-    return np.asarray(best & open_)
+    return best
 
 
 def evidence_of(rows: pa.Table) -> Evidence:
     """Return the evidence that rows of ``gold/licences`` carry: a decision can be made again from its row alone."""
     floats = ("targets", "skill", "trust", "coverage_80", "coverage_80_q", "quality", "model_age_days")
     texts = ("unique_id", "model", "bucket", "quality_flags", "forecast_flags", "drift")
-    versions = [rows[name].to_numpy() for name in ("forecasts_version", "trust_version")]
+    versions = [rows[name].to_numpy() for name in VERSIONS]
     return Evidence(
         **{name: rows[name].cast(pa.float64()).to_numpy().astype(np.float64) for name in floats},
         **{name: np.array(rows[name].to_pylist(), object) for name in texts},

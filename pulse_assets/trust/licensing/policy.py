@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +19,35 @@ class Policy:
         q-value below which it is.
     tier_a, tier_b, tier_c
         Trust from which tiers begin.
-    revision_rate
-        Share of revised event times from which forecasts of first releases are held back.
     model_age_days
-        Age from which a model that learns is stale.
+        Age above which a model that learns is stale.
+
+    Raises
+    ------
+    ValueError
+        A threshold that is not finite, negative, or a share above 1; no truths needed; tiers that do not rise.
     """
 
-    min_targets: float = 30
+    min_targets: float = 30.0
     coverage_band: float = 0.05
     coverage_q: float = 0.05
     tier_a: float = 0.9
     tier_b: float = 0.7
     tier_c: float = 0.5
-    revision_rate: float = 0.9
-    model_age_days: float = 200
+    model_age_days: float = 200.0
+
+    def __post_init__(self) -> None:
+        shares = ("coverage_band", "coverage_q", "tier_a", "tier_b", "tier_c")
+        for name, value in asdict(self).items():
+            most = 1.0 if name in shares else float("inf")
+            if not (isfinite(value) and 0 <= value <= most):
+                raise ValueError(f"threshold {name}: expected 0 to {most:g}, came {value}")
+        if self.min_targets < 1:
+            raise ValueError(f"threshold min_targets: expected at least 1, came {self.min_targets:g}")
+        if not self.tier_c < self.tier_b < self.tier_a:
+            raise ValueError(
+                f"expected tiers that rise from C to A, came {self.tier_c:g}, {self.tier_b:g}, {self.tier_a:g}"
+            )
 
     @classmethod
     def of(cls, thresholds: Mapping[str, float]) -> "Policy":
@@ -40,13 +56,19 @@ class Policy:
         Raises
         ------
         ValueError
-            A name is none of the thresholds.
+            A name is none of the thresholds, or a value can be none of them.
+
+        Examples
+        --------
+        >>> Policy.of({"min_targets": 60}).min_targets
+        60.0
         """
         names = [field.name for field in fields(cls)]
         unknown = sorted(set(thresholds) - set(names))
         if unknown:
             raise ValueError(f"no threshold is called {', '.join(unknown)}; expected some of {', '.join(names)}")
-        return cls(**thresholds)
+        # 60 and 60.0 are one policy, and must have one fingerprint
+        return cls(**{name: float(value) for name, value in thresholds.items()})
 
     def as_dict(self) -> dict[str, float]:
         """Return the thresholds by name."""

@@ -14,41 +14,15 @@ from pulse_assets.trust.licensing.gates import (
     REJECTING,
     TIER_A,
     TIER_C,
-    Evidence,
     decide,
     gate_hits,
     ranks,
 )
 from pulse_assets.trust.licensing.policy import Policy
+from tests.assets.trust.licensing.evidence_rows import CLEAN, NAIVE, evidence
+from tests.assets.trust.licensing.plain_gates import plain
 
 POLICY = Policy()
-CLEAN = {
-    "unique_id": "a",
-    "model": "pulse",
-    "bucket": "1",
-    "targets": 90.0,
-    "skill": 0.2,
-    "trust": 0.99,
-    "coverage_80": 0.8,
-    "coverage_80_q": 0.9,
-    "quality": 1.0,
-    "quality_flags": "",
-    "forecast_flags": "",
-    "drift": "none",
-    "model_age_days": 10.0,
-    "traced": True,
-    "floor": TIER_A,
-}
-TEXTS = ("unique_id", "model", "bucket", "quality_flags", "forecast_flags", "drift")
-
-
-def evidence(*rows: dict[str, object]) -> Evidence:
-    full = [CLEAN | row for row in rows]
-    columns = {
-        name: np.array([row[name] for row in full], object if name in TEXTS else bool if name == "traced" else float)
-        for name in CLEAN
-    }
-    return Evidence(**columns | {"floor": columns["floor"].astype(np.int64)})  # type: ignore[arg-type]
 
 
 def one(**changes: object):  # noqa: ANN201
@@ -89,6 +63,8 @@ def test_tiers_begin_at_their_thresholds(trust: float, tier: str) -> None:
         ({"quality_flags": "REVISION_HIGH"}, "REVISION_HIGH", "held"),
         ({"model_age_days": 201.0}, "MODEL_STALE", "held"),
         ({"traced": False}, "LINEAGE_MISSING", "held"),
+        ({"model_age_days": np.nan}, "LINEAGE_MISSING", "held"),
+        ({"model_age_days": -1.0}, "LINEAGE_MISSING", "held"),
     ],
 )
 def test_every_gate_has_its_reason_and_state(changes: dict[str, object], reason: str, state: str) -> None:
@@ -118,8 +94,53 @@ def test_down_is_immediate() -> None:
 
 
 def test_naive_and_a_clone_of_it_are_never_above_c() -> None:
-    assert one(model="naive", trust=np.nan, skill=np.nan).tier[0] == "C"
+    assert one(**NAIVE).tier[0] == "C"
     assert one(trust=0.5, skill=0.0).tier[0] == "C"
+    assert one(trust=0.98, skill=0.0).tier[0] == "C", "its panel is trusted, it did not beat naive itself"
+
+
+@pytest.mark.parametrize("trust", [0.5, 0.98])
+def test_naive_wins_ties_with_a_clone(trust: float) -> None:
+    rows = [NAIVE, {"trust": trust, "skill": 0.0}]
+    served = decide(evidence(*rows), POLICY).serve.tolist()
+    assert served == ([True, False] if trust == 0.5 else [False, True])
+
+
+def test_models_that_learn_nothing_need_no_age() -> None:
+    assert one(model="seasonal_naive", model_age_days=np.nan).state[0] == "licensed"
+
+
+NONSENSE = [np.nan, np.inf, -np.inf, -0.1, 1.1, 1e300]
+
+
+@pytest.mark.parametrize("name", ["trust", "coverage_80", "coverage_80_q", "quality"])
+@pytest.mark.parametrize("value", NONSENSE)
+def test_what_cannot_be_a_share_is_unproven_and_never_a_pass(name: str, value: float) -> None:
+    made = one(**{name: value})
+    assert made.state[0] == "held"
+    assert "UNPROVEN" in made.reasons[0].split()
+
+
+ACCIDENTS = {
+    "zeros": {"skill": np.nan, "trust": np.nan, "coverage_80": 1.0, "coverage_80_q": 0.0},
+    "three observations": {"targets": 2.0, "coverage_80": 1.0, "coverage_80_q": np.nan, "quality_flags": "DQ_SHORT"},
+    "nothing known": dict.fromkeys(("skill", "trust", "coverage_80", "coverage_80_q", "quality"), np.nan)
+    | {"drift": None, "targets": 0.0},
+    "crossing": {"forecast_flags": "QUANTILE_CROSS"},
+    "infinite": {"forecast_flags": "NONFINITE", "skill": -np.inf, "trust": np.inf},
+    "infinite numbers": {"targets": np.inf, "skill": np.inf, "trust": np.inf, "quality": np.inf},
+    "a state of drift that is not known": {"drift": "perhaps"},
+}
+
+
+@pytest.mark.parametrize("accident", ACCIDENTS)
+@pytest.mark.parametrize("model", ["pulse", "naive", "seasonal_naive"])
+def test_nothing_is_licensed_by_accident(accident: str, model: str) -> None:
+    changes = CLEAN | (NAIVE if model == "naive" else {}) | ACCIDENTS[accident] | {"model": model}
+    made = one(**changes)
+    assert made.state[0] != "licensed"
+    assert made.tier[0] is None
+    assert made.reasons[0]
 
 
 def test_naive_is_the_fallback_where_nothing_is_licensed_and_carries_its_reason() -> None:
@@ -149,7 +170,8 @@ def test_one_row_of_each_series_and_bucket_is_served_the_best_one() -> None:
 
 
 WORSE = {
-    "targets": st.floats(0, 89),
+    "targets": st.one_of(st.floats(0, 89), st.just(np.nan)),
+    "skill": st.one_of(st.floats(-5, 0.2), st.just(np.nan), st.just(-np.inf)),
     "trust": st.one_of(st.floats(0, 0.98), st.just(np.nan)),
     "coverage_80_q": st.just(np.nan),
     "coverage_80": st.just(np.nan),
@@ -169,6 +191,7 @@ def worsened(draw: st.DrawFn) -> tuple[dict[str, object], dict[str, object]]:
     before: dict[str, object] = {
         "targets": draw(st.floats(0, 90)),
         "trust": draw(st.floats(0, 1)),
+        "skill": draw(st.floats(-1, 1)),
         "coverage_80": draw(st.floats(0.6, 1)),
         "coverage_80_q": draw(st.floats(0, 1)),
         "drift": draw(st.sampled_from(DRIFTS)),
@@ -209,6 +232,63 @@ def test_the_order_of_rows_changes_nothing(rows: list[dict[str, object]], random
         assert getattr(made, name)[shuffled].tolist() == getattr(other, name).tolist()
 
 
+NUMBERS = st.sampled_from([0.0, -0.0, 0.3, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0, np.nan, np.inf, -np.inf])
+FLAGS = st.lists(st.sampled_from(["DQ_STALE", "DQ_GAPS", "DQ_UNIT_JUMP", "REVISION_HIGH"]), unique=True).map(" ".join)
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> dict[str, object]:
+    """A row that may hold what no honest table does; clean in most columns, so that it gets far."""
+    drawn = {
+        "model": st.sampled_from(["naive", "pulse", "seasonal_naive", "clone"]),
+        "unique_id": st.sampled_from(["a", "b"]),
+        "bucket": st.sampled_from(["1", "2-5"]),
+        "targets": st.sampled_from([0.0, 5.0, 29.0, 30.0, 90.0, np.nan]),
+        **dict.fromkeys(("skill", "trust", "coverage_80", "coverage_80_q", "quality"), NUMBERS),
+        "quality_flags": FLAGS,
+        "forecast_flags": st.sampled_from(["", "NONFINITE", "NONFINITE QUANTILE_CROSS"]),
+        "drift": st.sampled_from([*DRIFTS, None]),
+        "model_age_days": st.sampled_from([0.0, 200.0, 201.0, np.nan]),
+        "traced": st.booleans(),
+        "floor": st.integers(0, TIER_A),
+    }
+    always = {"model", "unique_id", "bucket", "trust", "skill", "floor"}
+    dirty = always | set(draw(st.lists(st.sampled_from(sorted(drawn)), max_size=3)))
+    return CLEAN | {name: draw(drawn[name]) for name in sorted(dirty)}
+
+
+@given(st.lists(anything(), min_size=1, max_size=9))
+def test_the_gates_are_those_of_the_plain_ones(rows: list[dict[str, object]]) -> None:
+    distinct = list({(row["unique_id"], row["model"], row["bucket"]): row for row in rows}.values())
+    made = decide(evidence(*distinct), POLICY)
+    columns = (made.state, made.tier, made.earned, made.reasons, made.serve)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == plain(distinct, POLICY)
+
+
+@given(st.lists(anything(), min_size=1, max_size=9))
+def test_one_row_at_most_is_served_and_one_wherever_anything_is_open(rows: list[dict[str, object]]) -> None:
+    distinct = list({(row["unique_id"], row["model"], row["bucket"]): row for row in rows}.values())
+    made = decide(evidence(*distinct), POLICY)
+    for group in {(row["unique_id"], row["bucket"]) for row in distinct}:
+        own = np.array([(row["unique_id"], row["bucket"]) == group for row in distinct])
+        usable = np.isin(made.state[own].astype(str), ["licensed", "fallback"])
+        assert made.serve[own].sum() == usable.any()
+        assert set(made.state[own][made.serve[own]]) <= {"licensed", "fallback"}
+        assert (made.state[own] == "fallback").sum() <= 1
+        assert not ((made.state[own] == "fallback").any() and (made.state[own] == "licensed").any())
+
+
+@given(st.lists(anything(), min_size=1, max_size=6))
+def test_a_series_is_decided_on_its_own(rows: list[dict[str, object]]) -> None:
+    distinct = list({(row["unique_id"], row["model"], row["bucket"]): row for row in rows}.values())
+    whole = decide(evidence(*distinct), POLICY)
+    for name in ("a", "b"):
+        places = [place for place, row in enumerate(distinct) if row["unique_id"] == name]
+        alone = decide(evidence(*(distinct[place] for place in places)), POLICY)
+        for column in ("state", "tier", "serve", "earned", "reasons"):
+            assert getattr(alone, column).tolist() == getattr(whole, column)[places].tolist()
+
+
 @given(worsened())
 def test_whatever_is_not_licensed_has_a_reason(pair: tuple[dict[str, object], dict[str, object]]) -> None:
     made = decide(evidence(pair[1]), POLICY)
@@ -226,6 +306,27 @@ def test_an_unknown_threshold_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="tier_z"):
         Policy.of({"tier_z": 1.0})
     assert replace(POLICY, tier_a=0.95) == Policy.of({"tier_a": 0.95})
+
+
+@pytest.mark.parametrize(
+    "thresholds",
+    [
+        {"tier_a": np.nan},
+        {"coverage_q": np.inf},
+        {"tier_c": -0.1},
+        {"tier_a": 1.5},
+        {"min_targets": 0.0},
+        {"tier_b": 0.95},
+        {"tier_c": 0.7},
+    ],
+)
+def test_thresholds_that_would_let_anything_through_are_refused(thresholds: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Policy.of(thresholds)
+
+
+def test_whole_numbers_are_the_same_thresholds() -> None:
+    assert repr(Policy.of({"min_targets": 30}).as_dict()) == repr(POLICY.as_dict())
 
 
 def test_no_rows_give_no_decisions() -> None:
