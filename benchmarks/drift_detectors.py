@@ -1,8 +1,12 @@
 """Detectors of a change in the mean, in public: false alarms, delay and detection of ours, river's and the usual rules.
 
 Every stream has 100 values to learn from. Stable streams are then watched for 1,000 values; others shift by one
-standard deviation after 200 and are watched for 500 more. Two dummies that alarm always or never show what the figures
-are worth by themselves.
+standard deviation after 225 and are watched for 500 more; ours also where they shift after 110, while its reference
+grows. Two dummies that alarm always or never show what the figures are worth by themselves.
+
+With ``--panel FILE.parquet`` (columns ``unique_id, ds, y``) one more kind of stream is what an autoregression that was
+fitted to the first 300 steps of a series leaves of the steps after them, over its spread there. Nobody knows
+whether those are stable, so alarms on them are alarms, false or not.
 """
 
 import argparse
@@ -14,12 +18,13 @@ import numpy.typing as npt
 from scipy.stats import ks_2samp
 
 from benchmarks.report import Report
-from pulse_assets.trust.detection.cusum import REFERENCE, fresh_streams, watch
-from pulse_assets.trust.detection.thresholds import HORIZON, threshold
+from pulse_assets.trust.detection.cusum import ALLOWANCE, REFERENCE, fresh_streams, watch
+from pulse_assets.trust.detection.thresholds import ALARMS, ALLOWANCES, HORIZON, threshold
 
 Floats = npt.NDArray[np.float64]
 Alarms = npt.NDArray[np.int64]
-BEFORE, AFTER = 200, 500
+BEFORE, EARLY, AFTER = 225, 110, 500
+FITTED, ORDER = 300, 3
 NEVER = 10**9
 RECENT, EVERY, BINS = 90, 10, 10
 KINDS = ("iid", "ar30", "ar50", "ar80", "t3", "chi2")
@@ -40,15 +45,46 @@ def streams(kind: str, count: int, steps: int, rng: np.random.Generator) -> Floa
     return values
 
 
-def pulse(values: Floats) -> Alarms:
+def residuals(path: str, count: int) -> Floats:
+    """Return what an autoregression leaves of the steps of real series, shape ``(1100, up to count)``."""
+    import pandas as pd
+
+    panel = pd.read_parquet(path, columns=["unique_id", "ds", "y"]).dropna().sort_values(["unique_id", "ds"])
+    found = []
+    for _, rows in panel.groupby("unique_id", sort=True, observed=True):
+        y = rows["y"].to_numpy(float)
+        steps = np.diff(np.log(y) if (y > 0).all() else y)
+        if len(steps) < FITTED + ORDER or not np.isfinite(steps).all():
+            continue
+        past = np.column_stack(
+            [np.ones(len(steps) - ORDER), *(steps[ORDER - lag : -lag] for lag in range(1, ORDER + 1))]
+        )
+        fit = np.linalg.lstsq(past[:FITTED], steps[ORDER:][:FITTED], rcond=None)[0]
+        left = steps[ORDER:] - past @ fit
+        spread = left[:FITTED].std()
+        if len(left) >= FITTED + BEFORE + AFTER and spread > 0:
+            found.append(left[FITTED : FITTED + REFERENCE + HORIZON] / spread)
+        if len(found) == count:
+            break
+    if not found:
+        raise ValueError(f"{path}: no series has {FITTED + BEFORE + AFTER} steps that differ; take a longer panel")
+    shortest = min(map(len, found))
+    return np.column_stack([left[:shortest] for left in found])
+
+
+def pulse(allowance: float) -> Callable[[Floats], Alarms]:
     """Return when Pulse's CUSUM alarms first, :data:`NEVER` where it does not."""
-    state, rows = fresh_streams(values.shape[1]), np.arange(values.shape[1])
-    first = np.full(values.shape[1], NEVER)
-    for step, row in enumerate(values):
-        watch(state, rows, row)
-        hit = (state.watched > 0) & (state.largest > threshold(state.phi)) & (first == NEVER)
-        first[hit] = step
-    return first
+
+    def run(values: Floats) -> Alarms:
+        state, rows = fresh_streams(values.shape[1]), np.arange(values.shape[1])
+        first = np.full(values.shape[1], NEVER)
+        for step, row in enumerate(values):
+            watch(state, rows, row, allowance)
+            hit = (state.watched > 0) & (state.largest >= threshold(state.phi, ALARMS, allowance)) & (first == NEVER)
+            first[hit] = step
+        return first
+
+    return run
 
 
 def of_river(name: str, **settings: float) -> Callable[[Floats], Alarms]:
@@ -107,7 +143,8 @@ def _never(values: Floats) -> Alarms:
 
 
 DETECTORS: dict[str, Callable[[Floats], Alarms]] = {
-    "pulse": pulse,
+    "pulse": pulse(ALLOWANCE),
+    **{f"pulse k={k:.2f}": pulse(k) for k in ALLOWANCES if k != ALLOWANCE},
     "river ADWIN": of_river("ADWIN"),
     "river PageHinkley": of_river("PageHinkley"),
     "river KSWIN": of_river("KSWIN", seed=1),
@@ -118,31 +155,60 @@ DETECTORS: dict[str, Callable[[Floats], Alarms]] = {
 }
 
 
+def add_figures(report: Report, name: str, kind: str, stable: Floats, shifted: dict[int, Floats]) -> None:
+    """Report what a detector does on one kind of stream."""
+    detector, ours = DETECTORS[name], name.startswith("pulse")
+    label = f"{name.replace(' k=0.', '_k') if ours else 'peer'}_{{}}_{kind}"
+    begun = time.process_time()
+    false = float((detector(stable) < NEVER).mean())
+    spent = (time.process_time() - begun) / stable.size
+    note = f"{stable.shape[1]} streams of {stable.shape[0]} values"
+    report.add(label.format("false_alarms"), false, "share of streams", name, note)
+    report.add(label.format("us_a_value"), spent * 1e6, "CPU us", name, note)
+    for begins, values in shifted.items():
+        if begins == EARLY and name != "pulse":
+            continue
+        first = detector(values)
+        found = (first >= begins) & (first < begins + AFTER)
+        delay = float(np.median(first[found] - begins + 1)) if found.any() else float("nan")
+        mean = float(np.mean(first[found] - begins + 1)) if found.any() else float("nan")
+        early = "_early" if begins == EARLY else ""
+        note = f"shift after {begins}; mean {mean:.1f}; {(first < begins).mean():.3f} alarmed before"
+        report.add(label.format(f"delay_1sigma{early}"), delay, "values, median", name, note)
+        report.add(label.format(f"detected{early}"), float(found.mean()), "share within 500", name, note)
+
+
 def main() -> None:
     """Print a row for each figure of each detector on each kind of stream."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--streams", type=int, default=60, help="of each kind; Pulse gets twenty times as many")
+    parser.add_argument("--streams", type=int, default=60, help="of each kind; Pulse gets forty times as many")
+    parser.add_argument("--panel", help="parquet of real series")
     parser.add_argument("--json", action="store_true")
-    count = parser.parse_args().streams
+    options = parser.parse_args()
     report = Report("drift_detectors")
-    for name, detector in DETECTORS.items():
-        many = count * 20 if name == "pulse" else count
-        for kind in KINDS:
-            rng = np.random.default_rng(7)
-            begun = time.process_time()
-            false = (detector(streams(kind, many, REFERENCE + HORIZON, rng)) < NEVER).mean()
-            spent = (time.process_time() - begun) / many / (REFERENCE + HORIZON)
-            shifted = streams(kind, many, BEFORE + AFTER, rng)
-            shifted[BEFORE:] += 1
-            first = detector(shifted)
-            found = (first >= BEFORE) & (first < NEVER)
-            delay = float(np.median(first[found] - BEFORE)) if found.any() else float("nan")
-            label = f"{'pulse' if name == 'pulse' else 'peer'}_{{}}_{kind}"
-            report.add(label.format("false_alarms"), float(false), "share of streams in 1,000 steps", name)
-            report.add(label.format("delay_1sigma"), delay, "steps", name)
-            report.add(label.format("detected"), float(found.mean()), "share in 500 steps", name)
-            report.add(label.format("us_a_value"), spent * 1e6, "CPU us", name)
+    known = residuals(options.panel, options.streams * 40) if options.panel else np.empty((0, 0))
+    for name in DETECTORS:
+        many = options.streams * (40 if name.startswith("pulse") else 1)
+        for number, kind in enumerate(KINDS):
+            rng = np.random.default_rng([7, number])
+            stable = streams(kind, many, REFERENCE + HORIZON, rng)
+            add_figures(
+                report, name, kind, stable, {begins: _shifted(kind, many, begins, rng) for begins in (BEFORE, EARLY)}
+            )
+        if options.panel:
+            real = known[:, :many]
+            moved = real[: BEFORE + AFTER].copy()
+            moved[BEFORE:] += 1
+            add_figures(report, name, "real", real, {BEFORE: moved})
+    headline = {str(row["metric"]): row for row in report.rows}
+    report.rows.insert(0, headline["pulse_delay_1sigma_iid"] | {"metric": "pulse_delay_1sigma"})
     report.print()
+
+
+def _shifted(kind: str, count: int, begins: int, rng: np.random.Generator) -> Floats:
+    values = streams(kind, count, begins + AFTER, rng)
+    values[begins:] += 1
+    return values
 
 
 if __name__ == "__main__":

@@ -10,15 +10,25 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pulse_resources.lake import Lake
+from tests.closed_network import REAL_STORE, TELEMETRY, closed_network
 
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+os.environ.update(TELEMETRY)
 
 settings.register_profile("pulse", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("pulse")
 
 NOW = datetime(2024, 6, 28, 23, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_outside() -> Iterator[None]:
+    """Refuse every connection to another machine, and fail the session if one was tried and the refusal swallowed."""
+    if REAL_STORE in os.environ:
+        yield
+        return
+    with closed_network() as tried:
+        yield
+    assert not tried, f"tests reach only this machine, but these tried another: {tried}"
 
 
 @pytest.fixture

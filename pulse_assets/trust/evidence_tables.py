@@ -90,7 +90,7 @@ DRIFT = TableContract(
         Column(
             "reference",
             pa.list_(pa.float32()),
-            "The reference itself, on the day on which it was complete; while it is learned, what is there so far",
+            "The reference itself: on days on which it grows or is complete, and on the first weekday of a month",
             nullable=True,
         ),
         Column("psi", pa.float64(), "Population stability index less its mean under no change", nullable=True),

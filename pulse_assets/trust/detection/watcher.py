@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pulse_assets.trust.detection import cusum
+from pulse_assets.trust.detection.cusum import ALLOWANCE, KEPT, REFERENCE
 from pulse_assets.trust.detection.thresholds import ALARMS, HORIZON, WARNS, p_values, threshold
 
 Floats = npt.NDArray[np.float64]
@@ -22,35 +23,51 @@ class Verdicts(NamedTuple):
     statistic: Floats
     threshold: Floats
     p_value: Floats
+    phi: Floats
     rises: npt.NDArray[np.bool_]
 
 
 class Kept(NamedTuple):
-    """What one stream hands to the next day; days since 1970, :data:`NEVER` for none."""
+    """What streams hand to the next day, each of shape ``(k,)``; days since 1970, :data:`NEVER` for none.
 
-    reference: Floats
-    last: float
-    up: float
-    down: float
-    largest: float
-    targets: int
-    reference_on: int
-    alarm_on: int
+    Attributes
+    ----------
+    values
+        What the reference is made of, shape ``(k, 225)``.
+    held
+        How many of them are there.
+    targets
+        Values since an alarm began where there is one, else values watched.
+    """
+
+    values: Floats
+    held: Ints
+    last: Floats
+    up: Floats
+    down: Floats
+    largest: Floats
+    targets: Ints
+    reference_on: Ints
+    alarm_on: Ints
 
 
 class Watcher:
     """The streams, when their alarm began, and when their reference was complete.
 
     An alarm stays until 30 further values have come; then the values after it become the next reference, and the
-    stream learns. So does a stream that was watched for 1,000 values: p-values hold no longer.
+    stream learns. A stream that was watched for 1,000 values without an alarm keeps its reference, its sums begin
+    again: p-values hold no longer than that.
 
     Parameters
     ----------
     count
         Streams at first; more are added by :meth:`grow`.
+    allowance
+        As in :func:`.cusum.watch`.
     """
 
-    def __init__(self, count: int = 0) -> None:
+    def __init__(self, count: int = 0, allowance: float = ALLOWANCE) -> None:
+        self.allowance = allowance
         self.streams = cusum.fresh_streams(count)
         self.alarm_on: Ints = np.full(count, NEVER)
         self.since_alarm: Ints = np.zeros(count, np.int64)
@@ -78,67 +95,68 @@ class Watcher:
         rows
             Which, shape ``(k,)``, each at most once.
         values
-            Shape ``(k,)``; NaN is left out.
+            Shape ``(k,)``; NaN and infinity are left out.
         day
             Days since 1970.
         """
-        rows, values = rows[np.isfinite(values)], values[np.isfinite(values)]
-        alarmed = self.alarm_on[rows] != NEVER
-        self.since_alarm[rows[alarmed]] += 1
-        over = rows[alarmed][self.since_alarm[rows[alarmed]] > cusum.HELD]
-        over = np.append(over, rows[~alarmed][self.streams.watched[rows[~alarmed]] >= HORIZON])
+        known = np.isfinite(values)
+        rows, values = rows[known], values[known]
+        self._end_alarms(rows)
+        quiet = self.alarm_on[rows] == NEVER
+        rows, values = rows[quiet], values[quiet]
+        cusum.begin_again(self.streams, rows[self.streams.watched[rows] >= HORIZON])
+        before = self.streams.held[rows]
+        cusum.watch(self.streams, rows, values, self.allowance)
+        held = self.streams.held[rows]
+        self.reference_on[rows[(held == KEPT) & (before < KEPT)]] = day
+        watched = rows[self.streams.watched[rows] > 0]
+        limit = threshold(self.streams.phi[watched], ALARMS, self.allowance)
+        self.alarm_on[watched[self.streams.largest[watched] >= limit]] = day
+
+    def _end_alarms(self, rows: Ints) -> None:
+        alarmed = rows[self.alarm_on[rows] != NEVER]
+        self.since_alarm[alarmed] += 1
+        over = alarmed[self.since_alarm[alarmed] > cusum.HELD]
         cusum.restart(self.streams, over)
         self.alarm_on[over], self.since_alarm[over], self.reference_on[over] = NEVER, 0, NEVER
-        going = self.alarm_on[rows] == NEVER
-        before = self.streams.held[rows]
-        cusum.watch(self.streams, rows[going], values[going])
-        done = rows[(self.streams.held[rows] == cusum.REFERENCE) & (before < cusum.REFERENCE)]
-        self.reference_on[done] = day
-        watching = rows[(self.streams.watched[rows] > 0) & going]
-        new = watching[self._p(watching) <= ALARMS]
-        self.alarm_on[new], self.since_alarm[new] = day, 0
 
-    def restore(self, row: int, kept: "Kept") -> None:
-        """Take up one stream from what was kept of it."""
+    def kept(self, rows: Ints) -> Kept:
+        """Return what is to be kept of some streams: :meth:`restore` takes it up."""
         streams = self.streams
-        held = len(kept.reference)
-        streams.values[row, :held], streams.held[row] = kept.reference, held
-        if held == cusum.REFERENCE:
-            streams.mean[row], streams.phi[row] = cusum.learned(streams.values[row], streams.errors[row])
-        streams.last[row], streams.up[row], streams.down[row] = kept.last, kept.up, kept.down
-        streams.largest[row], self.reference_on[row] = kept.largest, kept.reference_on
-        self.alarm_on[row] = kept.alarm_on
-        counter = streams.watched if kept.alarm_on == NEVER else self.since_alarm
-        counter[row] = kept.targets
-
-    def kept(self, row: int) -> "Kept":
-        """Return what is to be kept of one stream: :meth:`restore` takes it up."""
-        streams = self.streams
-        alarmed = self.alarm_on[row] != NEVER
         return Kept(
-            reference=streams.values[row, : streams.held[row]].copy(),
-            last=float(streams.last[row]),
-            up=float(streams.up[row]),
-            down=float(streams.down[row]),
-            largest=float(streams.largest[row]),
-            targets=int(self.since_alarm[row] if alarmed else streams.watched[row]),
-            reference_on=int(self.reference_on[row]),
-            alarm_on=int(self.alarm_on[row]),
+            values=streams.values[rows],
+            held=streams.held[rows],
+            last=streams.last[rows],
+            up=streams.up[rows],
+            down=streams.down[rows],
+            largest=streams.largest[rows],
+            targets=np.where(self.alarm_on[rows] != NEVER, self.since_alarm[rows], streams.watched[rows]),
+            reference_on=self.reference_on[rows],
+            alarm_on=self.alarm_on[rows],
         )
+
+    def restore(self, rows: Ints, kept: Kept) -> None:
+        """Take up some streams from what was kept of them."""
+        streams, alarmed = self.streams, kept.alarm_on != NEVER
+        streams.values[rows], streams.held[rows] = kept.values, kept.held
+        streams.last[rows], streams.up[rows], streams.down[rows] = kept.last, kept.up, kept.down
+        streams.largest[rows] = kept.largest
+        streams.watched[rows] = np.where(alarmed, 0, kept.targets)
+        self.since_alarm[rows] = np.where(alarmed, kept.targets, 0)
+        self.reference_on[rows], self.alarm_on[rows] = kept.reference_on, kept.alarm_on
+        cusum.learn_again(streams, rows)
 
     def verdicts(self, rows: Ints) -> Verdicts:
-        """Return what is said of some streams now."""
-        learned = self.streams.held[rows] == cusum.REFERENCE
-        p = np.where(learned, self._p(rows), np.nan)
+        """Return what is said of some streams now, each of shape ``(k,)``."""
+        streams, learned = self.streams, self.streams.held[rows] >= REFERENCE
+        phi, largest = streams.phi[rows], streams.largest[rows]
+        p = np.where(learned, p_values(largest, phi, self.allowance), np.nan)
         state = np.where(learned, np.where(p <= WARNS, WARN, QUIET), LEARNING)
-        state = np.where(self.alarm_on[rows] != NEVER, ALARM, state)
         return Verdicts(
-            state,
-            np.where(learned, self.streams.largest[rows], np.nan),
-            np.where(learned, threshold(self.streams.phi[rows]), np.nan),
+            np.where(self.alarm_on[rows] != NEVER, ALARM, state),
+            np.where(learned, largest, np.nan),
+            np.where(learned, threshold(phi, ALARMS, self.allowance), np.nan),
             p,
-            self.streams.up[rows] >= self.streams.down[rows],
+            np.where(learned, phi, np.nan),
+            streams.up[rows] >= streams.down[rows],
         )
-
-    def _p(self, rows: Ints) -> Floats:
-        return p_values(self.streams.largest[rows], self.streams.phi[rows])

@@ -1,8 +1,9 @@
 """The panel monitor: a tenth of the series is seen within a week, a wild day of all is no drift."""
 
 import numpy as np
+import pytest
 
-from pulse_assets.trust.detection.panel import ALARMS, BASELINE, DAYS, panel_statistic, shares_off
+from pulse_assets.trust.detection.panel import ALARMS, BASELINE, DAYS, panel_statistic
 
 WINDOW = BASELINE + DAYS
 
@@ -24,9 +25,27 @@ def test_a_day_on_which_everything_moves_is_no_drift() -> None:
     assert panel_statistic(z)[1] <= ALARMS
 
 
-def test_later_days_change_nothing() -> None:
-    z = np.random.default_rng(2).standard_normal((WINDOW + 30, 200))
-    assert np.array_equal(shares_off(z)[:WINDOW], shares_off(z[:WINDOW]), equal_nan=True)
+def test_what_all_series_share_is_no_drift_of_any_however_differently_they_show_it() -> None:
+    rng = np.random.default_rng(2)
+    loading = rng.uniform(0.1, 0.9, 400)
+    factor = rng.standard_normal((WINDOW, 1))
+    factor[-DAYS:] += 2
+    z = factor * loading + rng.standard_normal((WINDOW, 400)) * np.sqrt(1 - loading**2)
+    assert panel_statistic(z)[1] <= ALARMS
+
+
+@pytest.mark.parametrize("unit", [0.2, 5.0])
+def test_series_that_spread_more_or_less_are_judged_by_their_own_spread(unit: float) -> None:
+    z = np.random.default_rng(4).standard_normal((WINDOW, 300))
+    z[:, :150] *= unit
+    share, distance = panel_statistic(z)
+    assert share < 0.04
+    assert distance <= ALARMS
+
+
+def test_scores_must_be_days_by_series() -> None:
+    with pytest.raises(ValueError, match="days, series"):
+        panel_statistic(np.zeros(5))
 
 
 def test_few_series_and_few_days_say_nothing() -> None:
