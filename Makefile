@@ -58,6 +58,7 @@ bench: $(STAMP)  ## print the figures (an hour); PANEL=bars.parquet and FORECAST
 	@$(BIN)/python -m benchmarks.conformal
 	@$(BIN)/python -m benchmarks.drift_detectors
 	@$(BIN)/python -m benchmarks.trust_scale
+	@$(BIN)/python -m benchmarks.retraining
 	@$(BIN)/python -m benchmarks.drift_speed
 	@if [ -n "$(FORECAST_PANEL)" ]; then $(BIN)/python -m benchmarks.forecast_accuracy "$(FORECAST_PANEL)" \
 	  --freq $(FREQ) --season $(SEASON) --horizon $(HORIZON) --peers --sample 60; \

@@ -19,7 +19,7 @@ from pulse_assets.trust import assets as trust
 from pulse_assets.trust import checks as trust_checks
 from pulse_assets.trust import evidence_assets as trust_evidence
 from pulse_assets.trust import evidence_checks as trust_evidence_checks
-from pulse_assets.trust import models_assets
+from pulse_assets.trust import models_assets, retraining_assets
 from pulse_assets.trust import quality_checks as trust_quality_checks
 from pulse_resources.compute import Compute
 from pulse_resources.lake import TableContract
@@ -28,7 +28,17 @@ from pulse_resources.lake.resource import DeltaLake
 from pulse_resources.market import Market
 from pulse_resources.registry import Registry
 
-DOMAINS = (signals, forecasting, simulation, retrodiction, trust, trust_evidence, models_assets, operations)
+DOMAINS = (
+    signals,
+    forecasting,
+    simulation,
+    retrodiction,
+    trust,
+    trust_evidence,
+    models_assets,
+    retraining_assets,
+    operations,
+)
 CHECKS = (
     signals_checks,
     forecasting_checks,
@@ -62,7 +72,7 @@ def build_definitions(
     """
     settings = Settings.from_environment()
     return dg.Definitions(
-        assets=[*dg.load_assets_from_modules(DOMAINS), simulation.KEPT, models_assets.EVENTS, *assets],
+        assets=[*dg.load_assets_from_modules(DOMAINS), simulation.KEPT, *assets],
         asset_checks=[*dg.load_asset_checks_from_modules(CHECKS), *checks],
         jobs=list(JOBS),
         schedules=list(SCHEDULES),

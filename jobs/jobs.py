@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import dagster as dg
 import requests
 
+from jobs import retraining
 from pulse_assets.declare import AS_OF
 from pulse_assets.simulation.assets import WRITTEN as SIMULATED
 
@@ -110,6 +111,15 @@ def _why(context: dg.RunFailureSensorContext) -> str:
     return "\n".join(lines) or context.failure_event.message or ""
 
 
-JOBS = (market_daily, forecast_daily, run_range, simulate_daily, retrodict, register_models, maintain_weekly)
+JOBS = (
+    market_daily,
+    forecast_daily,
+    run_range,
+    simulate_daily,
+    retrodict,
+    register_models,
+    *retraining.JOBS,
+    maintain_weekly,
+)
 SCHEDULES = (market_weekdays, maintain_sundays)
-SENSORS = (automation, run_failed)
+SENSORS = (automation, run_failed, *retraining.SENSORS)

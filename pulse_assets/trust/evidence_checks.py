@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
-from pulse_assets.trust.evidence_tables import DATA_QUALITY, DRIFT
+from pulse_assets.trust.evidence_tables import DATA_QUALITY, DRIFT, SHADOW_SCORES
 from pulse_assets.trust.tables import CALIBRATED
 from pulse_resources.lake.resource import DeltaLake
 
@@ -14,6 +14,7 @@ RARE = 0.05
 
 data_quality_matches_contract = contract_check(DATA_QUALITY)
 drift_matches_contract = contract_check(DRIFT)
+shadow_scores_match_contract = contract_check(SHADOW_SCORES)
 
 
 @dg.asset_check(asset=dg.AssetKey(DRIFT.path), description="Few series drift at once, and no panel does")

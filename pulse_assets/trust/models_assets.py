@@ -20,7 +20,7 @@ from pulse_assets.declare import table_spec
 from pulse_assets.forecasting.engine import HORIZONS, origin_end, refit_day
 from pulse_assets.forecasting.pack import Panel, pack
 from pulse_assets.signals.tables import SERIES
-from pulse_assets.trust.evidence_tables import MODEL_EVENTS, MODELS
+from pulse_assets.trust.evidence_tables import MODELS
 from pulse_resources.compute import Compute
 from pulse_resources.errors import ConfigError, PermanentFailure
 from pulse_resources.evidence import evidence_of, fingerprint
@@ -63,10 +63,6 @@ class RegisterConfig(dg.Config):
     alias: str = CHALLENGER
     families: list[str] = []  # noqa: RUF012 - pydantic copies it
     horizons: dict[str, int] = dict(HORIZONS)  # noqa: RUF012 - pydantic copies it
-
-
-EVENTS = table_spec(MODEL_EVENTS, group="operations", deps=[MODELS], code_version="1")
-"""Written by whoever promotes a model or rolls one back; read by the forecasts."""
 
 
 @dg.multi_asset(
