@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import dagster as dg
 import requests
 
-from jobs import retraining
+from jobs import drift_report, retraining
 from pulse_assets.declare import AS_OF
 from pulse_assets.simulation.assets import WRITTEN as SIMULATED
 
@@ -121,5 +121,5 @@ JOBS = (
     *retraining.JOBS,
     maintain_weekly,
 )
-SCHEDULES = (market_weekdays, maintain_sundays)
+SCHEDULES = (market_weekdays, maintain_sundays, *drift_report.SCHEDULES)
 SENSORS = (automation, run_failed, *retraining.SENSORS)

@@ -2,10 +2,10 @@
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pulse_assets.declare import days_of
 from pulse_resources.lake import TableContract
+from pulse_resources.lake.partitions import between
 from pulse_resources.lake.resource import DeltaLake
 
 RECHECKED_DAYS = 5
@@ -33,7 +33,7 @@ def contract_check(contract: TableContract) -> dg.AssetChecksDefinition:
             if field.name not in stored.names or stored.field(field.name).type != field.type
         }
         days = days_of(context)[-RECHECKED_DAYS:]
-        inside = (pc.field("as_of") >= days[0]) & (pc.field("as_of") <= days[-1])
+        inside = between(days[0], days[-1])
         broken = {} if wrong else contract.broken_rules(store.read(contract, where=inside))
         return dg.AssetCheckResult(
             passed=not wrong and not broken,

@@ -13,6 +13,7 @@ from pulse_assets.declare import days_of
 from pulse_assets.simulation.retrodiction.names import PORTFOLIO, PULSE
 from pulse_assets.simulation.tables import DIVERGENCE, RETRODICTION, RULE_AUDIT, RUNS, SIMULATION_RISK, SIMULATIONS
 from pulse_resources.lake import Lake
+from pulse_resources.lake.partitions import between
 from pulse_resources.lake.resource import DeltaLake
 
 MOST_GRAVITY = 0.30
@@ -130,7 +131,7 @@ def exceedances(store: Lake, day: date) -> dict[str, dict[str, float]]:
 
 def above(store: Lake, days: Sequence[date], measure: str, most: float) -> list[str]:
     """Return what lies above a bound, a line each, the first twenty."""
-    inside = (pc.field("as_of") >= days[0]) & (pc.field("as_of") <= days[-1])
+    inside = between(days[0], days[-1])
     above = (pc.field("measure") == measure) & (pc.field("value") > most)
     rows = store.read(SIMULATION_RISK, columns=["as_of", "scenario", "name", "value"], where=inside & above)
     return [f"{row['as_of']} {row['scenario']} {row['name']}: {row['value']:g}" for row in rows.to_pylist()[:SHOWN]]

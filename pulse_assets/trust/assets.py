@@ -18,7 +18,7 @@ from pulse_assets.trust.tables import CALIBRATED, CALIBRATED_SCORES, LICENCE_VAL
 from pulse_resources.evidence import fingerprint
 from pulse_resources.lake import Snapshot, TableContract
 from pulse_resources.lake.io_manager import CONFIG, INPUTS
-from pulse_resources.lake.partitions import blocks_of
+from pulse_resources.lake.partitions import between, blocks_of
 from pulse_resources.lake.resource import DeltaLake
 
 SCORED_DAYS = 25
@@ -123,7 +123,7 @@ def _scored_days(
 def _scored(snapshot: Snapshot, forecasts: TableContract, silver: pa.Table, days: list[date]) -> pa.Table:
     from pulse_assets.trust.scoring import SCORED_COLUMNS, first_releases, lookback, score, wanted_forecasts
 
-    inside = (pc.field("as_of") >= pa.scalar(days[0])) & (pc.field("as_of") <= pa.scalar(days[-1]))
+    inside = between(days[0], days[-1])
     truths = first_releases(silver.filter(inside))
     recent = pc.field("year") >= lookback(days).year
     wanted = recent & wanted_forecasts(truths)

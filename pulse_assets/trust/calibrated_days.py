@@ -16,9 +16,9 @@ from pulse_assets.trust.conformal.cadence import cadence_of
 from pulse_assets.trust.conformal.recalibrator import Recalibrator
 from pulse_assets.trust.scoring import LOOKBACK
 from pulse_assets.trust.tables import CALIBRATED, SCORES
-from pulse_assets.trust.traits import frequencies
+from pulse_assets.trust.traits import frequencies, newest_before
 from pulse_resources.lake import Snapshot
-from pulse_resources.lake.partitions import blocks_of
+from pulse_resources.lake.partitions import between, blocks_of
 
 LEARNED = ["as_of", "unique_id", "model", "h", "ds", "origin", "z"]
 PENDING = ["as_of", "unique_id", "model", "h", "ds", "z"]
@@ -30,8 +30,6 @@ ROWS_A_PIECE = 40_000
 """Forecasts that are moved at once, about."""
 ROWS_A_DAY = 15
 """Scores or forecasts of a series on one day, about: three models, five horizons."""
-NEAR = (timedelta(days=4), timedelta(days=40), LOOKBACK)
-"""How far back the asset's newest own rows are looked for, in turn."""
 
 
 def calibrate_days(snapshot: Snapshot, blocks: list[list[date]]) -> Iterator[pa.Table]:
@@ -50,8 +48,8 @@ def calibrate_days(snapshot: Snapshot, blocks: list[list[date]]) -> Iterator[pa.
     size = max(ROWS_A_PIECE // (max(len(recalibrator.rows.frequencies), 1) * ROWS_A_DAY), 1)
     begin = first
     for days in blocks_of([day for block in blocks for day in block], size):
-        scores = snapshot.read(SCORES, columns=LEARNED, where=_between(begin, days[-1]))
-        forecasts = snapshot.read(FORECASTS, columns=FORECAST, where=_between(days[0], days[-1]))
+        scores = snapshot.read(SCORES, columns=LEARNED, where=between(begin, days[-1]))
+        forecasts = snapshot.read(FORECASTS, columns=FORECAST, where=between(days[0], days[-1]))
         rows, begin = recalibrator.calibrate(scores, forecasts), days[-1] + timedelta(days=1)
         if len(rows):
             yield _stamped(rows, snapshot)
@@ -67,7 +65,7 @@ def _stamped(rows: pa.Table, snapshot: Snapshot) -> pa.Table:
 def _restored(snapshot: Snapshot, first: date, freqs: dict[str, str]) -> Recalibrator:
     """Return what had been learned before a day: windows from scores, rates and thresholds from own rows."""
     recalibrator = Recalibrator(freqs)
-    newest = _newest_before(snapshot, first)
+    newest = newest_before(snapshot, CALIBRATED, first)
     yesterday = first - timedelta(days=1)
     alike: dict[tuple[int, int], list[str]] = {}
     for name in sorted(freqs):
@@ -82,20 +80,10 @@ def _restored(snapshot: Snapshot, first: date, freqs: dict[str, str]) -> Recalib
                 recalibrator.remember(own)
         pa.default_memory_pool().release_unused()  # else Arrow keeps what was read
     if newest:
-        recalibrator.restore(snapshot.read(CALIBRATED, columns=RATED, where=_between(newest, newest)))
+        recalibrator.restore(snapshot.read(CALIBRATED, columns=RATED, where=between(newest, newest)))
         for scores in _past_scores(snapshot, newest + timedelta(days=1), yesterday, pc.scalar(True), len(freqs)):
             recalibrator.learn(scores)
     return recalibrator
-
-
-def _newest_before(snapshot: Snapshot, first: date) -> date | None:
-    """Return the last day before another that has own rows, if one of the last two years has."""
-    for back in NEAR:
-        own = snapshot.read(CALIBRATED, columns=["as_of"], where=_between(first - back, first - timedelta(days=1)))
-        if len(own):
-            newest: date = pc.max(own["as_of"]).as_py()
-            return newest
-    return None
 
 
 def _past_scores(snapshot: Snapshot, since: date, until: date, ours: pc.Expression, series: int) -> Iterator[pa.Table]:
@@ -110,7 +98,7 @@ def _pending(
     """Yield own rows whose truths may still come: of older origins if they speak of recent events, then recent ones."""
     since = newest - patience
     event = pa.scalar(int(np.datetime64(since, "us").astype(np.int64)), pa.timestamp("us", "UTC"))
-    older = _between(newest - LOOKBACK, since - timedelta(days=1)) & (pc.field("ds") >= event)
+    older = between(newest - LOOKBACK, since - timedelta(days=1)) & (pc.field("ds") >= event)
     for inside in (older, *_spans(since, newest, series)):
         yield snapshot.read(CALIBRATED, columns=PENDING, where=inside & ours)
 
@@ -118,9 +106,5 @@ def _pending(
 def _spans(since: date, until: date, series: int) -> Iterator[pc.Expression]:
     step = timedelta(days=max(ROWS_A_READ // (max(series, 1) * ROWS_A_DAY), 1))
     while since <= until:
-        yield _between(since, min(since + step, until))
+        yield between(since, min(since + step, until))
         since += step + timedelta(days=1)
-
-
-def _between(first: date, last: date) -> pc.Expression:
-    return (pc.field("as_of") >= pa.scalar(first)) & (pc.field("as_of") <= pa.scalar(last))

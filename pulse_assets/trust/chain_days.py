@@ -11,7 +11,7 @@ from pulse_assets.trust.licensing.chain import HASHED, ROW_HASH, by_day, links
 from pulse_assets.trust.licensing.policy import Policy
 from pulse_assets.trust.tables import LICENCES
 from pulse_resources.lake import Snapshot
-from pulse_resources.lake.partitions import blocks_of
+from pulse_resources.lake.partitions import between, blocks_of
 
 DAYS_AT_ONCE = 60
 KEYS = ["as_of", *HASHED[1:4], ROW_HASH]
@@ -36,7 +36,7 @@ def chain_rows(snapshot: Snapshot, days: Sequence[date], policy: Policy, run_id:
     known = len(chain)
     version = snapshot.versions.get(LICENCES.name, -1)
     for block in blocks_of(sorted(set(days)), DAYS_AT_ONCE):
-        span = (pc.field("as_of") >= pa.scalar(block[0])) & (pc.field("as_of") <= pa.scalar(block[-1]))
+        span = between(block[0], block[-1])
         rows = snapshot.read(LICENCES, columns=KEYS, where=span & pc.field("as_of").isin(pa.array(block, pa.date32())))
         made = links(chain, by_day(rows, block), version, policy.as_dict(), run_id)
         chain = pa.concat_tables([chain, _as_rows(made)])

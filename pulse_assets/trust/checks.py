@@ -8,10 +8,12 @@ import pyarrow.compute as pc
 
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
+from pulse_assets.pictures import as_markdown
 from pulse_assets.trust.evidence_tables import LICENCE_CHAIN
 from pulse_assets.trust.licensing.chain import verify
 from pulse_assets.trust.tables import CALIBRATED, CALIBRATED_SCORES, LICENCE_VALUE, LICENCES, SCORES, TRUST
 from pulse_resources.lake import Lake
+from pulse_resources.lake.partitions import between
 from pulse_resources.lake.resource import DeltaLake
 
 COVERAGE_DAYS = timedelta(days=126)
@@ -36,11 +38,23 @@ licence_value_matches_contract = contract_check(LICENCE_VALUE)
 )
 def licence_gate(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[DeltaLake]) -> dg.AssetCheckResult:
     """Stop everything behind the licences unless they are complete, reasoned, and let something through."""
-    counts = gate_counts(lake.lake(), days_of(context)[-1])
+    store, day = lake.lake(), days_of(context)[-1]
+    counts = gate_counts(store, day)
     passed = not (counts["unlicensed"] or counts["without_reason"] or counts["served_twice"]) and counts["served"] > 0
     return dg.AssetCheckResult(
-        passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata={"day": str(days_of(context)[-1]), **counts}
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"day": str(day), **counts, "picture": _decisions_drawn(store, day)},
     )
+
+
+def _decisions_drawn(store: Lake, day: date) -> dg.MarkdownMetadataValue:
+    from pulse_assets.trust.pictures.sheets import decisions_sheet
+
+    trust = store.read(TRUST, columns=["as_of", "model", "bucket", "trust"], where=between(day - COVERAGE_DAYS, day))
+    licences = store.read(LICENCES, columns=["state", "reasons"], where=pc.field("as_of") == day)
+    drawn = decisions_sheet(trust.to_pandas(), licences.to_pandas())
+    return dg.MetadataValue.md(as_markdown(drawn, f"trust and licences as of {day}"))
 
 
 def gate_counts(store: Lake, day: date) -> dict[str, int]:
@@ -90,9 +104,13 @@ def chain_holds(lake: dg.ResourceParam[DeltaLake]) -> dg.AssetCheckResult:
 )
 def coverage_in_band(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[DeltaLake]) -> dg.AssetCheckResult:
     """Warn when the share of truths within the 80 % interval of any model is more than five points off."""
-    day = days_of(context)[-1]
+    from pulse_assets.trust.pictures.sheets import calibration_sheet
+
+    store, day = lake.lake(), days_of(context)[-1]
     recent = (pc.field("as_of") > day - COVERAGE_DAYS) & (pc.field("as_of") <= day)
-    rows = lake.lake().read(CALIBRATED_SCORES, columns=["model", "covered_80"], where=recent)
+    raw = store.read(SCORES, columns=["model", "pit"], where=recent)
+    rows = store.read(CALIBRATED_SCORES, columns=["model", "covered_80", "pit"], where=recent)
+    drawn = calibration_sheet(raw.to_pandas(), rows.to_pandas())
     rows = rows.set_column(1, "covered_80", rows["covered_80"].cast(pa.float64()))
     means = rows.group_by("model").aggregate([("covered_80", "mean"), ([], "count_all")]).sort_by("model").to_pylist()
     off = [mean["model"] for mean in means if abs(mean["covered_80_mean"] - 0.8) > COVERAGE_BAND]
@@ -103,5 +121,6 @@ def coverage_in_band(context: dg.AssetCheckExecutionContext, lake: dg.ResourcePa
             "until": str(day),
             "scores": sum(mean["count_all"] for mean in means),
             **{f"coverage of {mean['model']}": mean["covered_80_mean"] for mean in means},
+            "picture": dg.MetadataValue.md(as_markdown(drawn, f"calibration as of {day}")),
         },
     )

@@ -52,6 +52,24 @@ def data_drift_rows(snapshot: Snapshot, day: date) -> pa.Table:
 
 def data_drift_days(snapshot: Snapshot, days: Sequence[date]) -> Iterator[pa.Table]:
     """Yield what :func:`data_drift_rows` returns for each of some ascending days, reading silver once."""
+    for compared in _compared(snapshot, days):
+        yield _rows(*compared)
+
+
+def samples_of(snapshot: Snapshot, day: date) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Return the steps of every series that were compared on a day: those of the reference, and the newest."""
+    _, ids, _, steps, starts, stops = next(_compared(snapshot, [day]))
+    cuts = {
+        name: (start, stop - RECENT, stop)
+        for name, start, stop in zip(ids.tolist(), starts.tolist(), stops.tolist(), strict=True)
+        if stop - start == REFERENCE + RECENT
+    }
+    reference = {name: steps[start:middle] for name, (start, middle, _) in cuts.items()}
+    return reference, {name: steps[middle:stop] for name, (_, middle, stop) in cuts.items()}
+
+
+def _compared(snapshot: Snapshot, days: Sequence[date]) -> Iterator[tuple[date, Texts, Texts, Floats, Ints, Ints]]:
+    """Yield for each day its series, frequencies, all steps, and where in these each comparison begins and ends."""
     if not days:
         return
     series = snapshot.read(SERIES, as_of=days[-1], columns=READ)
@@ -66,7 +84,7 @@ def data_drift_days(snapshot: Snapshot, days: Sequence[date]) -> Iterator[pa.Tab
         firsts = panel.offsets[serving] + (panel.kind[serving] != "return")
         starts = np.maximum(firsts, stops - REFERENCE - RECENT)
         lasts = np.where(fresh[serving, place], stops, starts)
-        yield _rows(day, panel.ids[serving], panel.freq[serving], steps, starts, lasts)
+        yield day, panel.ids[serving], panel.freq[serving], steps, starts, lasts
 
 
 def _steps(panel: Panel) -> Floats:

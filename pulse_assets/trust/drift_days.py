@@ -4,7 +4,7 @@ What a day hands to the next is read back from the rows of ``ops/drift`` itself 
 and written is in :mod:`.drift_rows`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -14,14 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pulse_assets.trust.data_drift_days import data_drift_days
 from pulse_assets.trust.detection.panel import ALARMS, BASELINE, DAYS, panel_statistic
 from pulse_assets.trust.detection.watcher import Watcher
 from pulse_assets.trust.drift_rows import Key, kept_of, number_of, stream_rows
 from pulse_assets.trust.evidence_tables import DRIFT
 from pulse_assets.trust.tables import SCORES
-from pulse_assets.trust.traits import frequencies
+from pulse_assets.trust.traits import frequencies, newest_before
 from pulse_resources.lake import Snapshot
-from pulse_resources.lake.partitions import blocks_of
+from pulse_resources.lake.partitions import between, blocks_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,8 +32,6 @@ MODEL_DRIFT, PREDICTION_DRIFT, PANEL_DRIFT = "model_drift", "prediction_drift", 
 NAIVE, POOLED = "naive", "pulse"
 STARTS = timedelta(days=1_100)
 """How far back watching begins where nothing was watched before."""
-NEAR = (timedelta(days=4), timedelta(days=40), timedelta(days=3_660))
-"""How far back the newest own rows are looked for, in turn."""
 DAYS_A_READ = 30
 """Days of missed scores that are held at once."""
 WINDOW = timedelta(days=round((BASELINE + DAYS) * 1.5))
@@ -43,16 +42,7 @@ DAILY = ("h", "D", "B")
 FRIDAY = 4
 
 
-DataDrift = Callable[[Snapshot, list[date]], Iterator[pa.Table]]
-
-
-def _no_data_drift(_: Snapshot, days: list[date]) -> Iterator[pa.Table]:
-    return (DRIFT.schema.remove_metadata().empty_table() for _ in days)
-
-
-def drift_days(
-    snapshot: Snapshot, blocks: list[list[date]], data_drift: DataDrift = _no_data_drift
-) -> Iterator[pa.Table]:
+def drift_days(snapshot: Snapshot, blocks: list[list[date]]) -> Iterator[pa.Table]:
     """Yield the rows of ``ops/drift`` for each day.
 
     Parameters
@@ -60,9 +50,7 @@ def drift_days(
     snapshot
         Where scores of raw forecasts and the asset's own earlier rows are read: recalibration would hide drift.
     blocks
-        Days, ascending.
-    data_drift
-        Yields for each of some Fridays the rows about the steps of the series themselves.
+        Days, ascending; on Fridays the steps of the series themselves are looked at, too.
     """
     snapshot.pin(SCORES, DRIFT)
     first, last = blocks[0][0], blocks[-1][-1]
@@ -71,7 +59,7 @@ def drift_days(
     for days in blocks:
         watch.open(_scores(snapshot, days[0], days[-1]))
         panels = _panels(snapshot, days[0] - WINDOW, days[-1], freqs)
-        steps = data_drift(snapshot, [day for day in days if day.weekday() == FRIDAY])
+        steps = data_drift_days(snapshot, [day for day in days if day.weekday() == FRIDAY])
         for day in days:
             watch.take(day)
             parts = [watch.rows(day), _panel_rows(panels, day)]
@@ -140,7 +128,7 @@ class _Watch:
 
 def _restored(snapshot: Snapshot, first: date) -> _Watch:
     """Return the streams as they stood before a day: from own newest rows, and scores that came since."""
-    watch, newest = _Watch(), _newest_before(snapshot, first)
+    watch, newest = _Watch(), newest_before(snapshot, DRIFT, first)
     if newest:
         keys, kept = kept_of(snapshot, newest, (MODEL_DRIFT, PREDICTION_DRIFT))
         watch.places = {key: place for place, key in enumerate(keys)}
@@ -156,22 +144,13 @@ def _restored(snapshot: Snapshot, first: date) -> _Watch:
     return watch
 
 
-def _newest_before(snapshot: Snapshot, first: date) -> date | None:
-    for back in NEAR:
-        own = snapshot.read(DRIFT, columns=["as_of"], where=_between(first - back, first - timedelta(days=1)))
-        if len(own):
-            newest: date = pc.max(own["as_of"]).as_py()
-            return newest
-    return None
-
-
 def _scores(snapshot: Snapshot, first: date, last: date) -> pd.DataFrame:
     """Return one-step scores between two days, each truth of a series and model once, by its newest origin.
 
     ``gain`` is by how much naive lost more, over what both lost: in [-1, 1], whatever the unit and however wild.
     ``turn`` counts the truths of a series and model on one day, in the order of their events.
     """
-    wanted = _between(first, last) & (pc.field("h") == 1)
+    wanted = between(first, last) & (pc.field("h") == 1)
     table = snapshot.read(SCORES, columns=READ, where=wanted)
     rows: pd.DataFrame = table.drop_columns(["as_of", "origin", "ds"]).to_pandas(strings_to_categorical=True)
     for name, column, kind in (
@@ -199,7 +178,7 @@ def _panels(
 
     Where several truths of a series became known on one day, the newest counts, by its newest origin.
     """
-    ours = _between(first, last) & (pc.field("h") == 1) & (pc.field("model") == POOLED)
+    ours = between(first, last) & (pc.field("h") == 1) & (pc.field("model") == POOLED)
     rows = snapshot.read(SCORES, columns=["as_of", "unique_id", "ds", "origin", "z"], where=ours)
     as_of, ds, origin = (rows[name].to_numpy() for name in ("as_of", "ds", "origin"))
     column = rows["unique_id"].combine_chunks().dictionary_encode()
@@ -241,7 +220,3 @@ def _panel_rows(panels: dict[str, tuple[npt.NDArray[np.datetime64], Floats]], da
             }
         )
     return DRIFT.cast(pa.Table.from_pylist(rows, schema=DRIFT.schema.remove_metadata()))
-
-
-def _between(first: date, last: date) -> pc.Expression:
-    return (pc.field("as_of") >= pa.scalar(first)) & (pc.field("as_of") <= pa.scalar(last))

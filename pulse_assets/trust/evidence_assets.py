@@ -18,7 +18,6 @@ from pulse_resources.lake.partitions import blocks_of, weekdays
 from pulse_resources.lake.resource import DeltaLake
 
 WATCHED_DAYS = 120
-FRIDAY = 4
 
 Rows = dg.Output[pa.RecordBatchReader]
 
@@ -35,13 +34,10 @@ def data_quality(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Delta
 @table_asset(DRIFT, group="trust", deps=[SERIES, SCORES], code_version="1", automation=WHEN_READY)
 def drift(context: dg.AssetExecutionContext, lake: dg.ResourceParam[DeltaLake]) -> Rows:
     """Watch every series and model, and panels as a whole, for change on each day of the range."""
-    from pulse_assets.trust.data_drift_days import data_drift_days
     from pulse_assets.trust.drift_days import drift_days
 
     days, snapshot = days_of(context), lake.lake().snapshot()
-    return streamed(
-        DRIFT, drift_days(snapshot, blocks_of(days, WATCHED_DAYS), data_drift_days), snapshot, (SERIES, SCORES), days
-    )
+    return streamed(DRIFT, drift_days(snapshot, blocks_of(days, WATCHED_DAYS)), snapshot, (SERIES, SCORES), days)
 
 
 @dg.multi_asset(

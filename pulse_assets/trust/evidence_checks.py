@@ -1,16 +1,22 @@
 """Asset checks of the evidence behind licences: drift is rare, lineage is whole, tables are what they say."""
 
+from datetime import date, timedelta
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse_assets.contract_checks import contract_check
 from pulse_assets.declare import days_of
+from pulse_assets.pictures import as_markdown
 from pulse_assets.trust.evidence_tables import DATA_QUALITY, DRIFT, SHADOW_SCORES
 from pulse_assets.trust.tables import CALIBRATED
+from pulse_resources.lake import Lake
+from pulse_resources.lake.partitions import between
 from pulse_resources.lake.resource import DeltaLake
 
 RARE = 0.05
+DRAWN_DAYS = timedelta(days=126)
 
 data_quality_matches_contract = contract_check(DATA_QUALITY)
 drift_matches_contract = contract_check(DRIFT)
@@ -37,9 +43,19 @@ def drift_is_rare(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam
             "alarms": ", ".join(sorted({f"{row['unique_id']} ({row['model']})" for row in alarms.to_pylist()})[:20]),
             "share": "nothing is watched yet: references are being learned" if share is None else share,
             "panels": ", ".join(panels["unique_id"].to_pylist()) or "none",
+            "picture": _drawn(lake.lake(), day),
             "discoveries": int(pc.sum(pc.less_equal(watched["q_value"], RARE)).as_py() or 0),
         },
     )
+
+
+def _drawn(store: Lake, day: date) -> dg.MarkdownMetadataValue:
+    from pulse_assets.trust.pictures.sheets import drift_sheet
+
+    watched = pc.field("drift").isin(["model_drift", "prediction_drift"])
+    recent = between(day - DRAWN_DAYS, day) & watched
+    rows = store.read(DRIFT, columns=["as_of", "unique_id", "state"], where=recent)
+    return dg.MetadataValue.md(as_markdown(drift_sheet(rows.to_pandas()), f"drift up to {day}"))
 
 
 @dg.asset_check(

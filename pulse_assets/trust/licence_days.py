@@ -21,7 +21,7 @@ from pulse_assets.trust.tables import CALIBRATED, LICENCES, TRUST
 from pulse_resources.errors import ConfigError
 from pulse_resources.evidence import fingerprint
 from pulse_resources.lake import Snapshot
-from pulse_resources.lake.partitions import blocks_of, weekdays
+from pulse_resources.lake.partitions import between, blocks_of, weekdays
 
 KEYS = ["unique_id", "model", "bucket"]
 WATCHED = ["model_drift", "prediction_drift"]
@@ -88,7 +88,7 @@ def _decided(today: pd.DataFrame, policy: Policy) -> pa.Table:
 
 def _evidence(snapshot: Snapshot, days: list[date], policy: Policy) -> pd.DataFrame:
     """Return one row for each series, model and bucket that is decided about on each day."""
-    inside = (pc.field("as_of") >= pa.scalar(days[0])) & (pc.field("as_of") <= pa.scalar(days[-1]))
+    inside = between(days[0], days[-1])
     quality = snapshot.read(DATA_QUALITY, columns=["as_of", "unique_id", "quality", "flags"], where=inside).to_pandas()
     made = _forecast(snapshot, inside)
     rows = pd.concat([made, _unforecast(made, quality)], ignore_index=True)
@@ -161,7 +161,7 @@ def _drift(snapshot: Snapshot, inside: pc.Expression) -> pd.DataFrame:
 def _earned_before(snapshot: Snapshot, first: date) -> dict[date, dict[tuple[str, str, str], int]]:
     """Return the ranks earned at the six origins before a range, from own rows."""
     days = _six_before(first)
-    inside = (pc.field("as_of") >= pa.scalar(days[0])) & (pc.field("as_of") <= pa.scalar(days[-1]))
+    inside = between(days[0], days[-1])
     rows = snapshot.read(LICENCES, columns=["as_of", *KEYS, "earned"], where=inside)
     found: dict[date, dict[tuple[str, str, str], int]] = {}
     for day, *key, earned in zip(*(rows[name].to_pylist() for name in ("as_of", *KEYS, "earned")), strict=True):

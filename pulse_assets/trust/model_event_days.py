@@ -20,8 +20,9 @@ from pulse_assets.trust.retraining.promotions import promotions_in_force
 from pulse_assets.trust.retraining.states import SHADOW, Event, Standing, Step, phase_of, standing, steps
 from pulse_assets.trust.retraining.trigger import RULES, Rules, Suspicion, suspicions
 from pulse_assets.trust.tables import LICENCES, TRUST
-from pulse_assets.trust.traits import REMEMBERED
+from pulse_assets.trust.traits import REMEMBERED, families_of
 from pulse_resources.lake import Snapshot
+from pulse_resources.lake.partitions import between
 
 JUDGED = (DRIFT, TRUST, LICENCES, SHADOW_SCORES, MODELS)
 """Tables that the events of a day rest on, besides the record itself."""
@@ -52,16 +53,16 @@ class Findings(NamedTuple):
 def findings(snapshot: Snapshot, day: date, rules: Rules = RULES) -> Findings:
     """Read what was known of the models by the end of a day; tables that are missing say nothing."""
     snapshot.pin(*JUDGED, SERIES)
-    families = families_of(snapshot, day)
+    families = families_of(snapshot, day, day)
     first = _weekdays_back(day, rules.memory - 1)
     drift = snapshot.read(
         DRIFT,
         columns=["as_of", "drift", "unique_id", "state", "direction"],
-        where=_between(first, day) & (pc.field("model") == LEARNS),
+        where=between(first, day) & (pc.field("model") == LEARNS),
     )
     return Findings(
         day, families, drift, _trust(snapshot, day, rules), _served(snapshot, day, families),
-        _trained(snapshot, day), snapshot.read(SHADOW_SCORES, where=_between(day - REMEMBERED, day)),
+        _trained(snapshot, day), snapshot.read(SHADOW_SCORES, where=between(day - REMEMBERED, day)),
     )  # fmt: skip
 
 
@@ -118,22 +119,10 @@ def waiting_requests(record: pa.Table, day: date, rules: Rules = RULES) -> dict[
     return {family: now.since for family, now in found.items() if now.phase == "retrain_requested" and now.since}
 
 
-def families_of(snapshot: Snapshot, day: date) -> dict[str, str]:
-    """Return the family of every series of which something became known in the three years up to a day.
-
-    A series whose frequency or kind was told differently at different times is what it was told to be first.
-    """
-    recent = pc.field("as_of") >= pa.scalar(day - REMEMBERED)
-    rows = snapshot.read(SERIES, as_of=day, columns=["unique_id", "freq", "kind", "known_at"], where=recent)
-    known = rows.group_by(["unique_id", "freq", "kind"]).aggregate([("known_at", "min")])
-    known = known.sort_by([("known_at_min", "descending"), ("freq", "ascending"), ("kind", "ascending")])
-    return {row["unique_id"]: f"{row['freq']} {row['kind']}" for row in known.to_pylist()}
-
-
 def _trust(snapshot: Snapshot, day: date, rules: Rules) -> pa.Table:
     first = _weekdays_back(day, rules.origins + rules.memory - 2)
     reference = _weekdays_back(day, rules.reference)
-    days = _between(first, day) | (pc.field("as_of") == pa.scalar(reference))
+    days = between(first, day) | (pc.field("as_of") == pa.scalar(reference))
     columns = ["as_of", "unique_id", "bucket", "trust"]
     return snapshot.read(TRUST, columns=columns, where=days & (pc.field("model") == LEARNS))
 
@@ -184,10 +173,6 @@ def _row(day: date, step: Step, champion: date, run_id: str, now: datetime) -> d
         "run_id": run_id,
         "recorded_at": now,
     }
-
-
-def _between(first: date, last: date) -> pc.Expression:
-    return (pc.field("as_of") >= pa.scalar(first)) & (pc.field("as_of") <= pa.scalar(last))
 
 
 def _weekdays_back(day: date, count: int) -> date:

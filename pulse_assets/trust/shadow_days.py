@@ -119,13 +119,16 @@ def _block(
     horizons: Mapping[str, int],
     map_blocks: MapBlocks,
 ) -> Iterator[pa.Table]:
+    from pulse_assets.forecasting.families import families, segments_by_family
+
     wanted = {day: _in_shadow(day, shadows, promotions) for day in days}
     origins = sorted({origin_before(day) for day, some in wanted.items() if some})
     if not origins:
         return
-    families = {one.family for some in wanted.values() for one in some}
+    wanted_families = {one.family for some in wanted.values() for one in some}
     panel = pack(silver.select(PACKED), knows_from(origins[0]), origin_end(origins[-1]))
-    panel = panel.select(np.flatnonzero(np.isin(_labels(panel).astype(str), sorted(families))))
+    segments = [places for family, places in segments_by_family(panel).items() if family in wanted_families]
+    panel = panel.select(np.sort(np.concatenate([np.empty(0, np.int64), *segments])))
     if not len(panel):
         return
     challengers = [Promotion(one.family, one.entered, one.trained_on) for some in wanted.values() for one in some]
@@ -134,7 +137,7 @@ def _block(
         for some in (promotions, sorted(set(challengers)))
     )
     truths = first_releases(silver.filter(pc.field("as_of").isin(pa.array(days, pa.date32())))).to_pandas()
-    labels = dict(zip(panel.ids.tolist(), _labels(panel).tolist(), strict=True))
+    labels = families(panel)
     for day in days:
         today = truths[truths["as_of"] == day]
         scored = _scored(today, champion, challenger, panel, origin_before(day))
@@ -161,10 +164,6 @@ def _champion(family: str, origin: date, promotions: Sequence[Promotion]) -> dat
     from pulse_assets.forecasting.families import day_before
 
     return day_before(refit_end(family, origin, promotions))
-
-
-def _labels(panel: Panel) -> npt.NDArray[np.object_]:
-    return np.array([f"{freq} {kind}" for freq, kind in zip(panel.freq, panel.kind, strict=True)], object)
 
 
 def _engine(horizons: Mapping[str, int], promotions: Sequence[Promotion]) -> "PooledEngine":

@@ -18,7 +18,7 @@ from pulse_assets.trust.buckets import BUCKETS, LONGEST
 from pulse_assets.trust.tables import CALIBRATED_SCORES, TRUST
 from pulse_assets.trust.traits import REMEMBERED, frequencies
 from pulse_resources.lake import Snapshot
-from pulse_resources.lake.partitions import blocks_of
+from pulse_resources.lake.partitions import between, blocks_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -85,7 +85,7 @@ def _earlier(snapshot: Snapshot, first: date, looked_at: list[date]) -> dict[dat
     """Return own rows of the days before the range that are looked at."""
     rows: dict[date, pa.Table] = {}
     for days in blocks_of([day for day in looked_at if day < first], DAYS_A_LOOK):
-        span = (pc.field("as_of") >= pa.scalar(days[0])) & (pc.field("as_of") <= pa.scalar(days[-1]))
+        span = between(days[0], days[-1])
         inside = pc.field("as_of").isin(pa.array(days, pa.date32()))
         held = snapshot.read(TRUST, columns=["as_of", *history.REMEMBERED], where=span & inside)
         for day in pc.unique(held["as_of"]).to_pylist():

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pulse_assets.trust.tables import CALIBRATED_SCORES, LICENCE_VALUE, LICENCES, TRUST
 from pulse_assets.trust.value import values_by_day
 from pulse_resources.lake import Snapshot
-from pulse_resources.lake.partitions import blocks_of
+from pulse_resources.lake.partitions import between, blocks_of
 
 SERVED = ["as_of", "unique_id", "model", "bucket", "state"]
 SCORED = ["as_of", "origin", "unique_id", "model", "h", "ds", "wis"]
@@ -32,7 +32,7 @@ def value_days(snapshot: Snapshot, blocks: list[list[date]]) -> Iterator[pa.Tabl
     """
     snapshot.pin(CALIBRATED_SCORES, LICENCES, TRUST)
     for days in (some for block in blocks for some in blocks_of(block, DAYS_AT_ONCE)):
-        inside = (pc.field("as_of") >= pa.scalar(days[0])) & (pc.field("as_of") <= pa.scalar(days[-1]))
+        inside = between(days[0], days[-1])
         scores = snapshot.read(CALIBRATED_SCORES, columns=SCORED, where=inside)
         if not len(scores):
             continue

@@ -86,6 +86,18 @@ class Partitions:
             )
 
 
+def between(first: date, last: date) -> pc.Expression:
+    """Return the filter for rows whose ``as_of`` lies in a range of days, ends included.
+
+    Examples
+    --------
+    >>> days = pa.table({"as_of": [date(2024, 1, 1), date(2024, 1, 2)]})
+    >>> len(days.filter(between(date(2024, 1, 2), date(2024, 1, 9))))
+    1
+    """
+    return (pc.field("as_of") >= pa.scalar(first)) & (pc.field("as_of") <= pa.scalar(last))
+
+
 def weekdays(first: date, last: date) -> list[date]:
     """Return Monday to Friday from first to last, both included.
 

@@ -34,6 +34,30 @@ def calibration_sheet(raw: pd.DataFrame, calibrated: pd.DataFrame) -> bytes:
     return as_png(figure)
 
 
+def decisions_sheet(trust: pd.DataFrame, licences: pd.DataFrame) -> bytes:
+    """Return trust over time, and the licence funnel of the newest day.
+
+    Parameters
+    ----------
+    trust
+        Columns ``as_of, model, bucket, trust`` of ``gold/trust``.
+    licences
+        Columns ``state, reasons`` of ``gold/licences``, of one day.
+    """
+    figure = new_figure(11, 4.5)
+    left, right = figure.subplots(1, 2)
+    draw_trust(left, trust[trust["model"] == DRAWN_MODEL], "bucket")
+    draw_funnel(right, licences)
+    return as_png(figure)
+
+
+def drift_sheet(rows: pd.DataFrame) -> bytes:
+    """Return the drift strip alone; columns ``as_of, unique_id, state``."""
+    figure = new_figure(11, 5)
+    draw_drift(figure.subplots(), rows)
+    return as_png(figure)
+
+
 def trust_sheet(
     raw: pd.DataFrame,
     calibrated: pd.DataFrame,

@@ -1,6 +1,5 @@
 """Drift is told day by day from one-step scores: a range is its days one by one, and no later day is known."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
@@ -10,11 +9,12 @@ import pyarrow.compute as pc
 import pytest
 
 from pulse_assets.signals.tables import SERIES
+from pulse_assets.trust.data_drift_days import data_drift_rows
 from pulse_assets.trust.detection.cusum import KEPT, REFERENCE
 from pulse_assets.trust.drift_days import drift_days
 from pulse_assets.trust.evidence_tables import DRIFT
 from pulse_assets.trust.tables import SCORES
-from pulse_resources.lake import Lake, Partitions, Snapshot, TableContract
+from pulse_resources.lake import Lake, Partitions, TableContract
 from pulse_resources.lake.partitions import blocks_of, weekdays
 
 DAYS = weekdays(date(2023, 1, 2), date(2024, 5, 31))
@@ -130,7 +130,7 @@ def test_later_scores_change_nothing(lake: Lake, scores: pd.DataFrame, whole: pa
 
 def test_every_stream_learns_is_watched_and_only_what_broke_alarms(whole: pa.Table) -> None:
     frame = whole.to_pandas()
-    watched = frame[frame["drift"] != "panel_drift"]
+    watched = frame[frame["drift"].isin(["model_drift", "prediction_drift"])]
     assert len(watched[watched["as_of"] == DAYS[-1]]) == len(IDS) * 3  # naive has no loss beside naive
     alarms = watched[watched["state"] == "alarm"]
     broken = stream(whole, "model_drift", BROKEN)
@@ -188,21 +188,13 @@ def test_a_panel_has_one_row_a_day(whole: pa.Table) -> None:
 
 
 def test_rows_about_the_series_themselves_join_on_fridays(lake: Lake, scores: pd.DataFrame) -> None:
-    asked: list[date] = []
-
-    def of_series(_: Snapshot, days: list[date]) -> Iterator[pa.Table]:
-        for day in days:
-            asked.append(day)
-            row = {"as_of": day, "drift": "data_drift", "unique_id": "s00", "model": "", "state": "none"}
-            yield DRIFT.cast(
-                pa.Table.from_pylist([row | {"direction": "", "targets": 90}], DRIFT.schema.remove_metadata())
-            )
-
     written(lake, scores)
     days = DAYS[:15]
-    rows = pa.concat_tables(drift_days(lake.snapshot(), blocks_of(days, 4), of_series))
-    assert asked == [day for day in days if day.weekday() == 4]
-    assert pc.sum(pc.equal(rows["drift"], "data_drift")).as_py() == 3
+    rows = pa.concat_tables(drift_days(lake.snapshot(), blocks_of(days, 4)))
+    about = rows.filter(pc.equal(rows["drift"], "data_drift"))
+    fridays = [day for day in days if day.weekday() == 4]
+    assert about.equals(pa.concat_tables(data_drift_rows(lake.snapshot(), day) for day in fridays))
+    assert set(about["as_of"].to_pylist()) == set(fridays)
 
 
 def test_a_lake_without_scores_says_nothing(lake: Lake) -> None:
