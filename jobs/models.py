@@ -127,6 +127,7 @@ def rollback(lake: Lake, registry: Registry, which: str, *, now: datetime, as_of
     name = _name(which)
     versions = {alias: one for one in registry.versions(name) for alias in one.aliases}
     if PREVIOUS not in versions:
+        registry.version(name, CHAMPION)  # says so where there is no such model
         registry.rollback(name)  # says why it cannot be
     champion, previous = (_training(lake, registry, versions[alias]) for alias in (CHAMPION, PREVIOUS))
     day = max(_day(lake, champion, as_of), _promoted_on(lake, champion))

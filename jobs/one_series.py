@@ -110,6 +110,8 @@ def meant(lake: Lake, series: str, day: date) -> str:
         No series that was known by the day, or more than one, is meant.
     """
     ids = pc.unique(lake.read(SERIES, as_of=day, columns=["unique_id"])["unique_id"]).to_pylist()
+    if not ids:
+        raise ConfigError(f"no series was known on {day}; `pulse show series` says since when each is")
     text = series.casefold()
     ways = (
         [name for name in ids if name == series],

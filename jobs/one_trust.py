@@ -110,8 +110,10 @@ def picture(trust: Trust) -> bytes:
     """Return calibration, trust over time, drift, the licence funnel and decisions on one sheet."""
     from pulse_assets.trust.pictures.sheets import trust_sheet
 
+    streams = pc.is_in(trust.drift["drift"], pa.array(["model_drift", "prediction_drift"]))
     frames = [
-        rows.to_pandas() for rows in (trust.scores, trust.calibrated_scores, trust.trust, trust.drift, trust.licences)
+        rows.to_pandas()
+        for rows in (trust.scores, trust.calibrated_scores, trust.trust, trust.drift.filter(streams), trust.licences)
     ]
     return trust_sheet(*frames, title=f"Trust in forecasts of {trust.unique_id or 'all series'} as of {trust.day}")
 

@@ -454,3 +454,9 @@ def test_a_folder_with_nothing_good_in_it_is_one_clear_line(empty: World) -> Non
     assert said.code == FAILED
     assert said.is_one_clear_line
     assert "no source has delivered an accepted row: see `pulse show quarantine`" in said.err
+
+
+def test_a_day_before_all_data_is_one_clear_line(world: World) -> None:
+    said = world.pulse("explain", "mine:AAA", "--as-of", "1995-01-02")
+    assert said.is_one_clear_line
+    assert "no series was known on 1995-01-02" in said.err

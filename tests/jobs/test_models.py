@@ -252,3 +252,8 @@ def test_the_environment_says_where_models_are_kept(tmp_path: Path) -> None:
     named = {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "MLFLOW_DEFAULT_ARTIFACT_ROOT": "s3://bucket/models"}
     server = Settings.from_environment(named).registry()
     assert (server.uri, server.artefact_root) == ("http://mlflow:5000", "s3://bucket/models")
+
+
+def test_a_model_that_is_not_there_is_not_rolled_back_and_that_is_said(scene: Trained) -> None:
+    with pytest.raises(RegistryError, match="has no version or alias 'champion'"):
+        rollback(scene.lake, scene.registry, "W macro", now=NOW)

@@ -174,6 +174,7 @@ def draw_funnel(axes: "Axes", licences: pd.DataFrame) -> None:
     for place, height in zip(places, heights, strict=True):
         axes.annotate(f" {height:,}", (height, place), va="center", fontsize=9)
     axes.set_yticks(places, names)
+    axes.set_xlim(0, 1.1 * heights[0])
     axes.invert_yaxis()
     finish(axes, f"Licence funnel: {heights[-1]:,} of {heights[0]:,} licensed")
 
