@@ -1,7 +1,7 @@
 """Trust in a backfilled lake: what licences were worth, coverage and loss before and after recalibration, alarms.
 
-Backfill some years first: ``pulse backfill --from 2008-01-01 --to 2018-12-31``, ten minutes with the embedded data. Then
-run ``python -m benchmarks.trust_retrodiction [LAKE]``. All was decided from what was known on its day, none is fitted.
+Backfill some years first: ``pulse backfill --from 2008-01-01 --to 2018-12-31``, ten minutes with the embedded data;
+then run ``python -m benchmarks.trust_retrodiction [LAKE]``. All was decided from what was known on its day.
 """
 
 import argparse
